@@ -136,6 +136,23 @@ pub fn find_manifests(paths: &[PathBuf], exclude: &[String]) -> Found {
 /// Folders of other people's files, which nobody applies from there.
 const DEPENDENCIES: [&str; 2] = ["node_modules", "vendor"];
 
+#[derive(Default)]
+struct Search {
+    inputs: Vec<Input>,
+    faults: Vec<Fault>,
+    /// How many manifests were found, including repeated and unreadable ones.
+    manifests: usize,
+    /// The real paths of visited files and folders, so that a repeated path or a loop of symbolic links is read once.
+    visited: HashSet<PathBuf>,
+    /// Whether folders are repositories, with files of other programs.
+    repository: bool,
+    /// The patterns of the command line.
+    excluded: Option<Patterns>,
+    /// The patterns of the folders that the search is in, the outermost first.
+    patterns: Vec<Patterns>,
+    passed_over: BTreeMap<PassedOver, u64>,
+}
+
 impl Search {
     fn paths(&mut self, paths: &[PathBuf]) {
         for path in paths {
@@ -144,19 +161,17 @@ impl Search {
     }
 
     fn path(&mut self, path: &Path) {
-        let found = self;
         if path.as_os_str() == "-" {
-            found.stream(path, std::io::stdin().lock());
+            self.stream(path, std::io::stdin().lock());
         } else if path.is_dir() {
-            let before = found.manifests;
-            let outer = found.outer_patterns(path);
-            found.patterns = outer;
-            found.folder(path);
-            if found.manifests == before {
-                found.faults.push(empty(path));
+            let before = self.manifests;
+            self.patterns = self.outer_patterns(path);
+            self.folder(path);
+            if self.manifests == before {
+                self.faults.push(empty(path));
             }
         } else {
-            found.file(path, Origin::Named);
+            self.file(path, Origin::Named);
         }
     }
 
@@ -164,7 +179,10 @@ impl Search {
     fn outer_patterns(&mut self, folder: &Path) -> Vec<Patterns> {
         let simple =
             folder.components().all(|it| matches!(it, Component::CurDir | Component::Normal(_)));
-        let mut outer: Vec<_> = folder.ancestors().skip(1).filter(|_| simple).collect();
+        // `./a` is below both `.` and nothing, which are one folder.
+        let twice = |it: &Path| it.as_os_str().is_empty() && folder.starts_with(".");
+        let outer = folder.ancestors().skip(1).filter(|it| simple && !twice(it));
+        let mut outer: Vec<_> = outer.collect();
         outer.reverse();
         outer.iter().filter_map(|folder| self.patterns_in(folder)).collect()
     }
@@ -192,30 +210,11 @@ impl Search {
         if self.repository && is_folder && DEPENDENCIES.iter().any(|it| name == *it) {
             return Some(PassedOver::Dependencies);
         }
-        let last = self.excluded.iter().chain(self.patterns.iter().rev());
-        let decided = last.filter_map(|patterns| patterns.ignores(path, is_folder)).next();
+        let mut last = self.excluded.iter().chain(self.patterns.iter().rev());
+        let decided = last.find_map(|patterns| patterns.ignores(path, is_folder));
         decided.unwrap_or(false).then_some(PassedOver::Excluded)
     }
-}
 
-#[derive(Default)]
-struct Search {
-    inputs: Vec<Input>,
-    faults: Vec<Fault>,
-    /// How many manifests were found, including repeated and unreadable ones.
-    manifests: usize,
-    /// The real paths of visited files and folders, so that a repeated path or a loop of symbolic links is read once.
-    visited: HashSet<PathBuf>,
-    /// Whether folders are repositories, with files of other programs.
-    repository: bool,
-    /// The patterns of the command line.
-    excluded: Option<Patterns>,
-    /// The patterns of the folders that the search is in, the outermost first.
-    patterns: Vec<Patterns>,
-    passed_over: BTreeMap<PassedOver, u64>,
-}
-
-impl Search {
     fn is_new(&mut self, path: &Path) -> bool {
         match path.canonicalize() {
             Ok(real) => self.visited.insert(real),
@@ -267,7 +266,8 @@ impl Search {
                 continue;
             }
             let is_folder = entry.is_dir();
-            if !is_folder && !is_manifest(&entry) && !(self.repository && name == "Kustomization") {
+            let kustomization = self.repository && name == "Kustomization";
+            if !(is_folder || kustomization || is_manifest(&entry)) {
                 continue;
             }
             if let Some(what) = self.passed_over(&entry, is_folder) {

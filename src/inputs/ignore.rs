@@ -152,13 +152,12 @@ fn class(rest: &mut std::str::Chars<'_>) -> Option<Token> {
 fn matches(pattern: &[Segment], names: &[&str]) -> bool {
     match (pattern, names) {
         ([], []) => true,
-        ([], _) => false,
+        ([], _) | ([Segment::Name(_), ..], []) => false,
         // At the end it stands for everything inside.
         ([Segment::Any], names) => !names.is_empty(),
         ([Segment::Any, rest @ ..], names) => {
             (0..=names.len()).any(|skipped| matches(rest, names.get(skipped..).unwrap_or_default()))
         }
-        ([Segment::Name(_), ..], []) => false,
         ([Segment::Name(tokens), rest @ ..], [name, names @ ..]) => {
             is_name(tokens, name) && matches(rest, names)
         }

@@ -181,12 +181,12 @@ impl<'p> ManifestJudge<'p> {
         let findings = effects(findings, &before, self.now).collect();
         let ObjectName { kind, name } = owner::workload(&subject);
         let owner = ObjectName { kind: kind.into_owned().into(), name: name.into_owned().into() };
-        let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let copied = |text: Option<&str>| text.unwrap_or_default().to_owned();
         Ok(Some(JudgedWorkload {
             namespace: subject.namespace.map(str::to_owned),
-            name: owned(subject.metadata.map(|it| &*it.name)),
+            name: copied(subject.metadata.map(|it| &*it.name)),
             findings,
-            generate_name: owned(subject.metadata.map(|it| &*it.generate_name)),
+            generate_name: copied(subject.metadata.map(|it| &*it.generate_name)),
             owner,
             assumed,
             standing: if subject.namespace.is_some_and(|it| self.policies.protects(it)) {

@@ -98,13 +98,15 @@ fn no_text(bytes: &[u8]) -> Option<PassedOver> {
 fn looks_like_a_manifest(text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}');
     let json = text.trim_start().starts_with(['{', '[']);
-    let has = |key: &str| match json {
-        true => text.contains(&format!("\"{key}\"")),
-        false => text.lines().any(|line| {
+    let has = |key: &str| {
+        if json {
+            return text.contains(&format!("\"{key}\""));
+        }
+        text.lines().any(|line| {
             let line = line.strip_prefix(['"', '\'']).unwrap_or(line);
             let rest = line.strip_prefix(key).map(|rest| rest.trim_start_matches(['"', '\'']));
             rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
-        }),
+        })
     };
     has("apiVersion") && has("kind")
 }

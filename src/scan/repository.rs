@@ -17,6 +17,7 @@ use self::program::Program;
 use super::offline::in_parallel;
 use crate::findings::{Fault, FaultKind, PassedOver, Unjudged};
 use crate::inputs::{Input, Origin, RenderedFrom};
+use crate::policy::text::count;
 
 /// Whether charts and kustomizations are rendered.
 #[derive(Clone, Debug)]
@@ -92,7 +93,7 @@ impl Repository {
             let first = roots.first().map(|it| path::shown(&it.folder)).unwrap_or_default();
             self.notes.push(format!(
                 "there is no helm on the PATH, so charts are not judged ({}); install it, or pipe its output: helm template {first} | podgate scan -",
-                crate::policy::text::count(roots.len() as u64, "chart"),
+                count(roots.len() as u64, "chart"),
             ));
             return HashSet::new();
         };
@@ -125,7 +126,7 @@ impl Repository {
                 if program.is_none() {
                     self.notes.push(format!(
                         "there is neither kustomize nor kubectl on the PATH, so kustomizations are not rendered ({}), and their resources are judged without patches; install one of them",
-                        roots.len(),
+                        count(roots.len() as u64, "kustomization"),
                     ));
                 }
                 program

@@ -49,10 +49,8 @@ pub(super) fn page(report: &Report) -> String {
 fn row(violation: &Violation, with_decision: bool) -> String {
     let place = place(violation).map(|place| format!("<br>{}", code(&place))).unwrap_or_default();
     let path = if violation.path.is_empty() { String::new() } else { code(&violation.path) + " " };
-    let decision = match with_decision {
-        true => format!(" {} |", decision(violation)),
-        false => String::new(),
-    };
+    let decision =
+        if with_decision { format!(" {} |", decision(violation)) } else { String::new() };
     format!(
         "| {} |{decision} {}{place} | {} | {} | {path}{} |\n",
         violation.severity,

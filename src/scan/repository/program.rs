@@ -12,7 +12,7 @@ use super::path::argument;
 use crate::policy::text::brief;
 use crate::process::{self, Limits};
 
-const LIMITS: Limits = Limits { time: Duration::from_secs(60), output: 256 << 20 };
+const LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 256 << 20 };
 /// The most bytes of a program's own error that are shown.
 const MAX_MESSAGE: usize = 1000;
 

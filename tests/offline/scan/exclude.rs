@@ -57,6 +57,7 @@ fn a_pattern_that_is_none_is_a_fault_with_its_place() {
     let answer = folder.scan(&[]);
     assert_eq!((answer.code, answer.files().len()), (2, 3));
     assert!(answer.stderr.starts_with(".podgateignore:2: "), "{}", answer.stderr);
+    assert_eq!(answer.report["faults"].as_array().unwrap().len(), 1, "it is told once");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn without_the_programs_one_line_each_says_what_to_install() {
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     insta::assert_snapshot!(answer.stderr, @r"
     podgate: there is no helm on the PATH, so charts are not judged (2 charts); install it, or pipe its output: helm template a | podgate scan -
-    podgate: there is neither kustomize nor kubectl on the PATH, so kustomizations are not rendered (1), and their resources are judged without patches; install one of them
+    podgate: there is neither kustomize nor kubectl on the PATH, so kustomizations are not rendered (1 kustomization), and their resources are judged without patches; install one of them
     ");
     // A template without a template's marks is a manifest as it is.
     assert_eq!(places(&answer), ["a/templates/plain.yaml:10 in-a-chart", "k/web.yaml:10 plain"]);
