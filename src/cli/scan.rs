@@ -31,9 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
     after_help = "In folders, files that are no manifests are passed over and counted; a broken manifest is a fault.
 Charts and kustomizations in folders are rendered by your own helm, kustomize or kubectl.
 
-Exit codes, the first that applies: 2 where something could not be read or judged, 3 on I/O, 1 by --fail-on,
-4 by --min-score, else 0. A fault in one file does not stop the scan of the others; with --fail-on never
-it counts only where nothing could be read.
+Exit codes, the first that applies: 2 where something could not be read or judged, 3 on I/O,
+1 by --fail-on, 4 by --min-score, else 0. A fault in one file does not stop the scan of the others;
+with --fail-on never it counts only where nothing could be read.
 
 Examples:
   podgate scan
@@ -41,7 +41,8 @@ Examples:
   podgate scan chart/ --helm-values values-prod.yaml --bundle restricted
   helm template shop chart/ --set image.tag=1.29 | podgate scan -
   podgate scan overlays/prod -o sarif --output-file podgate.sarif
-  podgate scan --write-baseline .podgate-baseline.json && podgate scan --baseline .podgate-baseline.json
+  podgate scan --write-baseline .podgate-baseline.json
+  podgate scan --baseline .podgate-baseline.json
   podgate scan deploy/ -o github --fail-on high --min-score 80"
 )]
 pub(super) struct ScanArgs {

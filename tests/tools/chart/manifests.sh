@@ -26,7 +26,7 @@ scanned() {
   echo 'skipApiChecks: true' >"$scratch/values.yaml"
   PATH=$(dirname "$1"):$PATH "$podgate" scan "$chart" -n podgate-system --bundle restricted \
     --helm-values "$scratch/values.yaml" -o json >"$scratch/scan.json" || return
-  grep -q '"unrenderedCharts": 0' "$scratch/scan.json" && grep -q '"workloads": 1' "$scratch/scan.json" || return
+  grep -q '"unrenderedCharts": 0' "$scratch/scan.json" && grep -q '"workloads": 2' "$scratch/scan.json" || return
   # A rule that the chart breaks is placed in its template.
   PATH=$(dirname "$1"):$PATH "$podgate" scan "$chart" -n shop --policy deploy/samples/rules/requireImageDigest.yaml \
     --helm-values "$scratch/values.yaml" -o json >"$scratch/scan.json" || code=$?
