@@ -1,5 +1,5 @@
-//! Programs that stand in for helm, kustomize and kubectl: each prints a hidden file of the folder that it is given, and
-//! logs its words.
+//! Programs that stand in for helm, kustomize and kubectl: each prints a hidden file of the folder that it is given,
+//! and logs its words.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
