@@ -208,7 +208,7 @@ mod tests {
           unrenderedCharts: 0
           unrenderedKustomizations: 0
         faults:
-        - place: "deploy/<bad>.yaml:3:1"
+        - place: deploy/<bad>.yaml:3:1
           message: "this is no YAML:\nfound \"\t\e\" & more"
         "#);
     }

@@ -158,12 +158,12 @@ mod tests {
     #[test]
     fn wide_shows_all_there_is_on_one_line() {
         insta::assert_snapshot!(wide(&violated(), Coloring::Plain), @r#"
-        LOCATION                 OBJECT                          SEVERITY   RULE                    CONTAINER   POLICY          PATH                                              VALUE     MESSAGE
-        deploy/cart.yaml:14:18   Deployment shop/cart            high       forbidLatestTag         web         shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
-        deploy/cart.yaml:14:18   Deployment shop/cart            medium     forbidLatestTag         sidecar     shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
-        deploy/cart.yaml:12:9    Deployment shop/cart            low        requireReadinessProbe   web         shop/baseline   spec.template.spec.containers[0].readinessProbe   <none>    is missing; add one
-        ./a,b/50% é:|<x>.yaml    Pod 日本`|<b>@admin\u{1b}[31m   low        validations/no-1.0      <none>      all             <none>                                            "no"      100% "wrong" | `a` <b>&\n::error::gotcha\u{1b}[2J\t#1 @all
-        <none>                   StatefulSet shop/db             critical   maxRestartCount         postgres    shop/baseline   status.containerStatuses[0].restartCount          "12"      is 12; at most 3 are allowed
+        LOCATION                 OBJECT                          SEVERITY   DECISION   RULE                    CONTAINER   POLICY          PATH                                              VALUE     MESSAGE
+        deploy/cart.yaml:14:18   Deployment shop/cart            high       <none>     forbidLatestTag         web         shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
+        deploy/cart.yaml:14:18   Deployment shop/cart            medium     <none>     forbidLatestTag         sidecar     shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
+        deploy/cart.yaml:12:9    Deployment shop/cart            low        <none>     requireReadinessProbe   web         shop/baseline   spec.template.spec.containers[0].readinessProbe   <none>    is missing; add one
+        ./a,b/50% é:|<x>.yaml    Pod 日本`|<b>@admin\u{1b}[31m   low        <none>     validations/no-1.0      <none>      all             <none>                                            "no"      100% "wrong" | `a` <b>&\n::error::gotcha\u{1b}[2J\t#1 @all
+        <none>                   StatefulSet shop/db             critical   <none>     maxRestartCount         postgres    shop/baseline   status.containerStatuses[0].restartCount          "12"      is 12; at most 3 are allowed
 
         5 violations (1 critical, 1 high, 1 medium, 2 low) in 3 workloads (6 documents, 2 skipped); score 62
         learn more: podgate explain maxRestartCount · mend 1 of them: podgate fix -f FILE
