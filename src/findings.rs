@@ -1,5 +1,9 @@
 //! The findings of `scan` and `analyze`. The field names are those of their JSON, which other programs rely on.
 
+pub mod baseline;
+
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::api::{Effect, Severity};
@@ -9,8 +13,10 @@ use crate::api::{Effect, Severity};
 pub struct Report {
     pub results: Vec<Violation>,
     pub summary: Summary,
-    /// What could not be read or decided. Printed on stderr, and not part of the JSON.
-    #[serde(skip)]
+    /// The violations that a baseline knows, which are not among the results; null without a baseline.
+    pub known: Option<u64>,
+    pub unjudged: Unjudged,
+    /// What could not be read or decided. Printed on stderr too.
     pub faults: Vec<Fault>,
 }
 
@@ -49,7 +55,7 @@ pub struct Violation {
 pub struct Summary {
     /// Objects that were read, `List` items included.
     pub documents: u64,
-    /// Objects that run pods.
+    /// Objects that run pods, and that a policy judged.
     pub workloads: u64,
     /// Objects of kinds that no policy judges.
     pub skipped: u64,
@@ -58,12 +64,74 @@ pub struct Summary {
     pub score: Option<u8>,
 }
 
+/// What the input holds besides what was judged. None of it counts as passing.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unjudged {
+    /// The objects of kinds that run no pods, by kind. Their sum is the summary's `skipped`.
+    pub kinds: BTreeMap<String, u64>,
+    /// The objects that run pods in protected namespaces, by namespace.
+    pub protected: BTreeMap<String, u64>,
+    /// The objects that run pods in namespaces that no policy covers.
+    pub uncovered: u64,
+    /// What was passed over in folders, as counts of files, or of documents in files with several.
+    pub passed_over: BTreeMap<PassedOver, u64>,
+    /// Charts that were not rendered, for want of helm or by `--render never`.
+    pub unrendered_charts: u64,
+    /// Kustomizations that were not rendered. Their resources are judged without patches.
+    pub unrendered_kustomizations: u64,
+}
+
+impl Unjudged {
+    /// Adds the counts of another part of the input.
+    pub fn add(&mut self, other: Self) {
+        fn sum<K: Ord>(into: &mut BTreeMap<K, u64>, counts: BTreeMap<K, u64>) {
+            for (what, count) in counts {
+                *into.entry(what).or_default() += count;
+            }
+        }
+        let Self {
+            kinds,
+            protected,
+            uncovered,
+            passed_over,
+            unrendered_charts,
+            unrendered_kustomizations,
+        } = other;
+        self.unrendered_charts += unrendered_charts;
+        self.unrendered_kustomizations += unrendered_kustomizations;
+        sum(&mut self.kinds, kinds);
+        sum(&mut self.protected, protected);
+        sum(&mut self.passed_over, passed_over);
+        self.uncovered += uncovered;
+    }
+}
+
+/// What was passed over in a folder.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PassedOver {
+    /// It is no Kubernetes object, and does not look like one: a file of another program.
+    Other,
+    /// A template, which is no YAML before it is rendered.
+    Template,
+    /// A part of a chart: rendered with it, or its description and values.
+    Chart,
+    /// A part of a kustomization: a patch, a setting, or what was rendered with it.
+    Kustomization,
+    /// A file or folder that `.podgateignore` or `--exclude` names.
+    Excluded,
+    /// A folder of dependencies: `node_modules`, `vendor`.
+    Dependencies,
+}
+
 /// Something that could not be read or decided.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Fault {
     /// `FILE:LINE:COLUMN`, `FILE`, or a namespace or kind of a cluster.
     pub place: String,
     pub message: String,
+    #[serde(skip)]
     pub kind: FaultKind,
 }
 

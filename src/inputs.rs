@@ -1,13 +1,17 @@
 //! Finds and reads the files that are named on the command line.
 
+mod ignore;
+
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use crate::findings::{Fault, FaultKind};
+use self::ignore::Patterns;
+use crate::findings::{Fault, FaultKind, PassedOver};
 use crate::manifests::documents;
+use crate::manifests::error::ManifestError;
 
 /// The largest file that is read, in bytes. A file is held in memory as a whole.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
@@ -16,16 +20,43 @@ const MAX_FILE: u64 = 256 * 1024 * 1024;
 pub struct Input {
     /// The path as given on the command line, or the path below a given folder.
     pub name: String,
+    pub origin: Origin,
     source: Source,
+}
+
+/// How an input came to be one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// A person named it on the command line.
+    Named,
+    /// It was found in a folder, beside files of other programs.
+    Folder,
+    /// So was this, among the templates of a chart that is not rendered.
+    Template,
+    /// A program rendered it.
+    Rendered(RenderedFrom),
+}
+
+/// What a text was rendered from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RenderedFrom {
+    /// The Helm chart of a folder.
+    Chart(PathBuf),
+    /// A kustomization, by the name of its file.
+    Kustomization(String),
 }
 
 enum Source {
     File(PathBuf),
-    /// The content of stdin or of a pipe, which can be read only once.
+    /// The content of stdin or of a pipe, which can be read only once, or what was rendered.
     Bytes(Vec<u8>),
 }
 
 impl Input {
+    pub(crate) fn rendered(name: String, from: RenderedFrom, bytes: Vec<u8>) -> Self {
+        Self { name, origin: Origin::Rendered(from), source: Source::Bytes(bytes) }
+    }
+
     /// The path of a regular file; `None` for stdin and pipes.
     pub fn path(&self) -> Option<&Path> {
         match &self.source {
@@ -48,14 +79,14 @@ impl Input {
     /// The file cannot be read, is too large, or is not UTF-8 text.
     pub fn read<T>(&self, work: impl FnOnce(&str) -> T) -> Result<T, Fault> {
         let bytes = self.bytes()?;
-        documents::text(&bytes).map(work).map_err(|error| Fault {
-            place: format!("{}:{}", self.name, error.at),
-            message: error.message,
-            kind: FaultKind::Input,
-        })
+        documents::text(&bytes).map(work).map_err(|error| no_text(&self.name, error))
     }
 
-    fn bytes(&self) -> Result<Cow<'_, [u8]>, Fault> {
+    /// Its content.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is too large.
+    pub(crate) fn bytes(&self) -> Result<Cow<'_, [u8]>, Fault> {
         match &self.source {
             Source::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
             Source::File(_) if self.size() > MAX_FILE => Err(too_large(&self.name)),
@@ -66,25 +97,44 @@ impl Input {
     }
 }
 
+/// The fault of bytes that are no text.
+pub(crate) fn no_text(name: &str, error: ManifestError) -> Fault {
+    let place = format!("{name}:{}", error.at);
+    Fault { place, message: error.message, kind: FaultKind::Input }
+}
+
 /// Finds the files of paths: a file, a folder with everything below it, or `-` for stdin. The order is that of the
 /// paths; within a folder, files are sorted by name. Each file is found once.
 pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
     let mut found = Search::default();
-    for path in paths {
-        if path.as_os_str() == "-" {
-            found.stream(path, std::io::stdin().lock());
-        } else if path.is_dir() {
-            let before = found.manifests;
-            found.folder(path);
-            if found.manifests == before {
-                found.faults.push(empty(path));
-            }
-        } else {
-            found.file(path);
-        }
-    }
+    found.paths(paths);
     (found.inputs, found.faults)
 }
+
+/// What was found in a repository.
+pub struct Found {
+    pub inputs: Vec<Input>,
+    pub faults: Vec<Fault>,
+    pub passed_over: BTreeMap<PassedOver, u64>,
+}
+
+/// Finds the files of paths as [`find`] does, without those of folders that `.podgateignore` files or these patterns
+/// name, and without folders of dependencies.
+pub fn find_manifests(paths: &[PathBuf], exclude: &[String]) -> Found {
+    let mut found = Search { repository: true, ..Search::default() };
+    match Patterns::parse(Path::new("."), exclude.iter().map(String::as_str)) {
+        Ok(patterns) => found.excluded = Some(patterns),
+        Err((_, message)) => {
+            let place = "--exclude".to_owned();
+            found.faults.push(Fault { place, message, kind: FaultKind::Input });
+        }
+    }
+    found.paths(paths);
+    Found { inputs: found.inputs, faults: found.faults, passed_over: found.passed_over }
+}
+
+/// Folders of other people's files, which nobody applies from there.
+const DEPENDENCIES: [&str; 2] = ["node_modules", "vendor"];
 
 #[derive(Default)]
 struct Search {
@@ -94,9 +144,77 @@ struct Search {
     manifests: usize,
     /// The real paths of visited files and folders, so that a repeated path or a loop of symbolic links is read once.
     visited: HashSet<PathBuf>,
+    /// Whether folders are repositories, with files of other programs.
+    repository: bool,
+    /// The patterns of the command line.
+    excluded: Option<Patterns>,
+    /// The patterns of the folders that the search is in, the outermost first.
+    patterns: Vec<Patterns>,
+    passed_over: BTreeMap<PassedOver, u64>,
 }
 
 impl Search {
+    fn paths(&mut self, paths: &[PathBuf]) {
+        for path in paths {
+            self.path(path);
+        }
+    }
+
+    fn path(&mut self, path: &Path) {
+        if path.as_os_str() == "-" {
+            self.stream(path, std::io::stdin().lock());
+        } else if path.is_dir() {
+            let before = self.manifests;
+            self.patterns = self.outer_patterns(path);
+            self.folder(path);
+            if self.manifests == before {
+                self.faults.push(empty(path));
+            }
+        } else {
+            self.file(path, Origin::Named);
+        }
+    }
+
+    /// The patterns of the folders between the working directory and a folder, the outermost first.
+    fn outer_patterns(&mut self, folder: &Path) -> Vec<Patterns> {
+        let simple =
+            folder.components().all(|it| matches!(it, Component::CurDir | Component::Normal(_)));
+        // `./a` is below both `.` and nothing, which are one folder.
+        let twice = |it: &Path| it.as_os_str().is_empty() && folder.starts_with(".");
+        let outer = folder.ancestors().skip(1).filter(|it| simple && !twice(it));
+        let mut outer: Vec<_> = outer.collect();
+        outer.reverse();
+        outer.iter().filter_map(|folder| self.patterns_in(folder)).collect()
+    }
+
+    /// The patterns of a folder's own file.
+    fn patterns_in(&mut self, folder: &Path) -> Option<Patterns> {
+        let path = folder.join(ignore::FILE_NAME);
+        if !self.repository || !path.is_file() {
+            return None;
+        }
+        let text =
+            fs::read_to_string(&path).map_err(|error| self.unreadable(&path, &error)).ok()?;
+        let patterns = Patterns::parse(folder, text.lines());
+        patterns
+            .map_err(|(line, message)| {
+                let place = format!("{}:{line}", name(&path));
+                self.faults.push(Fault { place, message, kind: FaultKind::Input });
+            })
+            .ok()
+    }
+
+    /// What an entry of a folder is passed over as.
+    fn passed_over(&self, path: &Path, is_folder: bool) -> Option<PassedOver> {
+        let name = path.file_name().unwrap_or_default();
+        if self.repository && is_folder && DEPENDENCIES.iter().any(|it| name == *it) {
+            return Some(PassedOver::Dependencies);
+        }
+        let mut last = self.excluded.iter().chain(self.patterns.iter().rev());
+        let decided = last.find_map(|patterns| patterns.ignores(path, is_folder));
+        decided.unwrap_or(false).then_some(PassedOver::Excluded)
+    }
+
     fn is_new(&mut self, path: &Path) -> bool {
         match path.canonicalize() {
             Ok(real) => self.visited.insert(real),
@@ -107,14 +225,14 @@ impl Search {
         }
     }
 
-    fn file(&mut self, path: &Path) {
+    fn file(&mut self, path: &Path, origin: Origin) {
         self.manifests += 1;
         match fs::metadata(path) {
             Err(error) => self.unreadable(path, &error),
             Ok(metadata) if metadata.is_file() => {
                 if self.is_new(path) {
-                    let source = Source::File(path.to_owned());
-                    self.inputs.push(Input { name: path.display().to_string(), source });
+                    let (name, source) = (name(path), Source::File(path.to_owned()));
+                    self.inputs.push(Input { name, origin, source });
                 }
             }
             // A pipe, such as a shell's <(helm template …).
@@ -139,17 +257,29 @@ impl Search {
             }
         };
         entries.sort();
+        let own = self.patterns_in(path);
+        let outer = self.patterns.len();
+        self.patterns.extend(own);
         for entry in entries {
             let name = entry.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with('.') {
                 continue;
             }
-            if entry.is_dir() {
+            let is_folder = entry.is_dir();
+            let kustomization = self.repository && name == "Kustomization";
+            if !(is_folder || kustomization || is_manifest(&entry)) {
+                continue;
+            }
+            if let Some(what) = self.passed_over(&entry, is_folder) {
+                self.manifests += 1;
+                *self.passed_over.entry(what).or_default() += 1;
+            } else if is_folder {
                 self.folder(&entry);
-            } else if is_manifest(&entry) {
-                self.file(&entry);
+            } else {
+                self.file(&entry, Origin::Folder);
             }
         }
+        self.patterns.truncate(outer);
     }
 
     /// Reads stdin or a pipe, which can be read only once.
@@ -158,7 +288,13 @@ impl Search {
         let mut bytes = Vec::new();
         match reader.take(MAX_FILE + 1).read_to_end(&mut bytes) {
             Ok(_) if bytes.len() as u64 > MAX_FILE => self.faults.push(too_large(&name)),
-            Ok(_) => self.inputs.push(Input { name, source: Source::Bytes(bytes) }),
+            Ok(_) => {
+                self.inputs.push(Input {
+                    name,
+                    origin: Origin::Named,
+                    source: Source::Bytes(bytes),
+                });
+            }
             Err(error) => self.unreadable(path, &error),
         }
     }
@@ -166,6 +302,11 @@ impl Search {
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
         self.faults.push(unreadable(&path.display().to_string(), error));
     }
+}
+
+/// A path for people; below the working directory without `./`.
+fn name(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 fn is_manifest(path: &Path) -> bool {

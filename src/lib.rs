@@ -5,7 +5,7 @@
 //! ```text
 //! cli → runtime → install
 //!   → {admission, analysis, audit, beat, certs, floor, gitops, remediation, report, scan, status}
-//!   → policies → {clusters, inputs, leader} → {client, metrics, nonce, telemetry}
+//!   → policies → {clusters, inputs, leader} → {client, metrics, nonce, process, telemetry}
 //!   → manifests → {findings, policy} → {api, cel}
 //! ```
 //!
@@ -39,8 +39,8 @@
 //!   `cli::policy`.
 //! - The policies of a git repository: `policies::files` → `manifests::policy_file` → `manifests::canonical` →
 //!   `gitops::apply` or, to compare them, `gitops::live`.
-//! - A manifest: `inputs` (files) → `manifests::documents` (YAML with positions) → `scan::manifest` →
-//!   `policy::engine` → `findings` → `cli::formats`.
+//! - A manifest: `inputs` (files) → `scan::repository` (charts and kustomizations) → `process` (helm, kustomize) →
+//!   `manifests::documents` (YAML with positions) → `scan::manifest` → `policy::engine` → `findings` → `cli::formats`.
 //! - Several clusters: `clusters::contexts` (kubeconfigs) → `clusters::side_by_side` → `analysis::cluster`, for each →
 //!   `analysis::fleet` (pure) → `cli::clusters`.
 
@@ -65,6 +65,7 @@ pub mod metrics;
 pub mod nonce;
 mod policies;
 pub mod policy;
+pub(crate) mod process;
 pub mod remediation;
 pub mod report;
 pub(crate) mod runtime;

@@ -11,3 +11,14 @@ pub enum Effect {
     /// It is recorded.
     Audit,
 }
+
+impl Effect {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Grace => "grace",
+            Self::Warn => "warn",
+            Self::Audit => "audit",
+        }
+    }
+}

@@ -9,20 +9,23 @@ use serde_json::json;
 use super::failure::Failure;
 use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
-use crate::inputs::Input;
+use crate::inputs::{Found, Input};
 use crate::scan::fix::{self, Fixed};
 use crate::scan::manifest::{Creator, ManifestJudge};
 use crate::scan::offline;
+use crate::scan::passed_over::{self, Unreadable};
+use crate::scan::repository::{self, Rendering, Repository};
 
 #[derive(Args, Debug)]
 #[command(
     after_help = "A fix is safe where the policy has the value (imageTags, defaultProbe, defaultResources), or where
-podSecurity: restricted requires a field that is absent. Comments and order stay.
+podSecurity: restricted requires a field that is absent. Comments and order stay. In folders, files that are no
+manifests are passed over, and templates of charts and patches of kustomizations are not edited.
 
 Examples:
-  podgate fix -f deploy.yaml --policy policies/ > fixed.yaml
-  podgate fix -f deploy/ --bundle restricted --in-place
-  podgate fix -f deploy.yaml --policy policies/ -o patch"
+  podgate fix deploy.yaml --policy policies/ > fixed.yaml
+  podgate fix deploy/ --bundle restricted --in-place
+  podgate fix deploy.yaml --policy policies/ -o patch"
 )]
 pub(super) struct FixArgs {
     #[command(flatten)]
@@ -45,7 +48,8 @@ enum FixFormat {
 
 impl FixArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let (inputs, mut faults) = self.manifests.inputs();
+        let Found { inputs, mut faults, .. } = self.manifests.inputs();
+        let Repository { inputs, .. } = repository::read(inputs, &Rendering::Never);
         let policies =
             offline::set(&inputs, self.manifests.policies()?, self.manifests.protected.list());
         let namespace = self.manifests.namespace.as_deref();
@@ -59,7 +63,7 @@ impl FixArgs {
         let fixed = offline::in_parallel(&inputs, |input| fix_input(&judge, input));
         let (mut texts, mut patches) = (Vec::new(), Vec::new());
         let (mut violations, mut left) = (0, 0);
-        for (input, (original, fixed)) in inputs.iter().zip(fixed) {
+        for (input, fixed) in inputs.iter().zip(fixed) {
             violations += fixed.violations;
             left += fixed.left;
             faults.extend(fixed.faults);
@@ -74,7 +78,7 @@ impl FixArgs {
             }
             if self.in_place
                 && let Some(path) = input.path()
-                && fixed.text != original
+                && fixed.changed
             {
                 fs::write(path, &fixed.text).map_err(|error| {
                     Failure::Cluster(format!("cannot write {}: {error}", input.name))
@@ -98,9 +102,12 @@ impl FixArgs {
     }
 }
 
-fn fix_input(judge: &ManifestJudge<'_>, input: &Input) -> (String, Fixed) {
-    let fixed = input.read(|text| (text.to_owned(), fix::fix(judge, &input.name, text)));
-    fixed.unwrap_or_else(|fault| (String::new(), Fixed { faults: vec![fault], ..Fixed::default() }))
+fn fix_input(judge: &ManifestJudge<'_>, input: &Input) -> Fixed {
+    let fixed = passed_over::read(input, |text, source| fix::fix(judge, &input.name, text, source));
+    fixed.unwrap_or_else(|unreadable| match unreadable {
+        Unreadable::Fault(fault) => Fixed { faults: vec![fault], ..Fixed::default() },
+        Unreadable::PassedOver(_) => Fixed::default(),
+    })
 }
 
 /// Joins several files into one stream of documents.

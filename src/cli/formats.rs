@@ -8,7 +8,7 @@ mod sarif;
 mod summary;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod violations;
 
 use clap::ValueEnum;
@@ -110,7 +110,17 @@ mod tests {
             "skipped": 0,
             "violations": 1,
             "score": 71
-          }
+          },
+          "known": null,
+          "unjudged": {
+            "kinds": {},
+            "protected": {},
+            "uncovered": 0,
+            "passedOver": {},
+            "unrenderedCharts": 0,
+            "unrenderedKustomizations": 0
+          },
+          "faults": []
         }
         "#);
         insta::assert_snapshot!(render(ReportFormat::Json, &faulty(), Coloring::Plain).unwrap(), @r#"
@@ -123,7 +133,22 @@ mod tests {
             "skipped": 1,
             "violations": 0,
             "score": 100
-          }
+          },
+          "known": null,
+          "unjudged": {
+            "kinds": {},
+            "protected": {},
+            "uncovered": 0,
+            "passedOver": {},
+            "unrenderedCharts": 0,
+            "unrenderedKustomizations": 0
+          },
+          "faults": [
+            {
+              "place": "deploy/<bad>.yaml:3:1",
+              "message": "this is no YAML:\nfound \"\t\u001b\" & more"
+            }
+          ]
         }
         "#);
     }
@@ -155,8 +180,17 @@ mod tests {
           skipped: 0
           violations: 1
           score: 71
+        known: null
+        unjudged:
+          kinds: {}
+          protected: {}
+          uncovered: 0
+          passedOver: {}
+          unrenderedCharts: 0
+          unrenderedKustomizations: 0
+        faults: []
         "#);
-        insta::assert_snapshot!(render(ReportFormat::Yaml, &faulty(), Coloring::Plain).unwrap(), @"
+        insta::assert_snapshot!(render(ReportFormat::Yaml, &faulty(), Coloring::Plain).unwrap(), @r#"
         apiVersion: podgate/v1
         results: []
         summary:
@@ -165,7 +199,18 @@ mod tests {
           skipped: 1
           violations: 0
           score: 100
-        ");
+        known: null
+        unjudged:
+          kinds: {}
+          protected: {}
+          uncovered: 0
+          passedOver: {}
+          unrenderedCharts: 0
+          unrenderedKustomizations: 0
+        faults:
+        - place: deploy/<bad>.yaml:3:1
+          message: "this is no YAML:\nfound \"\t\e\" & more"
+        "#);
     }
 
     #[test]
@@ -175,6 +220,9 @@ mod tests {
                 "apiVersion": "podgate/v1",
                 "results": report.results,
                 "summary": report.summary,
+                "known": report.known,
+                "unjudged": report.unjudged,
+                "faults": report.faults,
             });
             assert_eq!(parsed(ReportFormat::Json, &report), expected);
             assert_eq!(parsed(ReportFormat::Yaml, &report), expected);

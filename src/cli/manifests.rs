@@ -8,8 +8,7 @@ use clap::Args;
 use super::args::{ProtectedArgs, bundle_parser};
 use super::failure::Failure;
 use crate::api::{BundleName, DevOpsPolicySpec};
-use crate::findings::Fault;
-use crate::inputs::{self, Input};
+use crate::inputs::{self, Found};
 use crate::policies::files;
 use crate::policy::bundles;
 use crate::policy::compile::Policy;
@@ -17,9 +16,16 @@ use crate::policy::scope::{Scope, Selection};
 
 #[derive(Args, Debug)]
 pub(super) struct ManifestArgs {
-    /// A manifest, a folder (read recursively), or - for stdin; may be repeated
-    #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true)]
+    /// A manifest, a folder (read recursively), or - for stdin [default: the working directory]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The same as PATH, as in kubectl; may be repeated
+    #[arg(short, long = "filename", value_name = "PATH")]
     file: Vec<PathBuf>,
+    /// Files and folders in PATH that are not read, as a line of a .podgateignore file
+    /// in the working directory; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
     /// A policy file or a folder of them; may be repeated [default: the five default checks]
     #[arg(long, value_name = "FILE|DIR")]
     policy: Vec<PathBuf>,
@@ -34,9 +40,11 @@ pub(super) struct ManifestArgs {
 }
 
 impl ManifestArgs {
-    /// The input files, and the faults of paths that cannot be read.
-    pub(super) fn inputs(&self) -> (Vec<Input>, Vec<Fault>) {
-        inputs::find(&self.file)
+    /// The input files, what was passed over, and the faults of paths that cannot be read.
+    pub(super) fn inputs(&self) -> Found {
+        let paths: Vec<_> = self.paths.iter().chain(&self.file).cloned().collect();
+        let paths = if paths.is_empty() { vec![PathBuf::from(".")] } else { paths };
+        inputs::find_manifests(&paths, &self.exclude)
     }
 
     /// The policies to judge by: those of the flags, else the default checks.

@@ -1,24 +1,17 @@
 //! Runs the credential plugins of clusters that are queried side by side, without a terminal and with a time limit.
 
-use std::io::{self, Read};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::process::{self, Limits, Ran, RunError};
+
 /// How much of a plugin's output is read, in bytes. Credentials have a few kilobytes.
 const MAX_OUTPUT: u64 = 1 << 20;
-/// How often a plugin that has closed its output is polled until it ends.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// How long to wait for a killed plugin to end. A plugin in an uninterruptible system call may take longer.
-const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct ExecCredential {
@@ -68,23 +61,16 @@ pub fn resolve(user: &mut AuthInfo, limit: Duration) -> Result<(), String> {
 }
 
 fn credential(exec: &ExecConfig, limit: Duration) -> Result<Status, String> {
-    let deadline = Instant::now() + limit;
-    let mut child = spawn(exec).map_err(|error| format!("cannot be run: {error}"))?;
-    let printed = read_output(&mut child, deadline);
-    let ended = match &printed {
-        None => None,
-        Some(_) => {
-            wait(&mut child, deadline).map_err(|error| format!("cannot be waited for: {error}"))?
-        }
-    };
-    let (Some([output, errors]), Some(ended)) = (printed, ended) else {
-        kill(&mut child);
-        return Err(format!("gave no answer within {limit:?}; run it by hand, or see --timeout"));
-    };
-    if !ended.success() {
+    let limits = Limits { time: limit, output: MAX_OUTPUT };
+    let Ran { status, output, errors } =
+        process::run(&mut command(exec), limits).map_err(|error| match error {
+            RunError::Timeout(_) => format!("{error}; run it by hand, or see --timeout"),
+            error => error.to_string(),
+        })?;
+    if !status.success() {
         let errors = String::from_utf8_lossy(&errors);
         let last = errors.lines().rev().find(|line| !line.trim().is_empty());
-        return Err(format!("failed with {ended}: {}", last.unwrap_or("it printed no error")));
+        return Err(format!("failed with {status}: {}", last.unwrap_or("it printed no error")));
     }
     // Without the parser's message, which may quote the token.
     let credential: ExecCredential = serde_saphyr::from_slice(&output)
@@ -92,23 +78,7 @@ fn credential(exec: &ExecConfig, limit: Duration) -> Result<Status, String> {
     credential.status.ok_or_else(|| "printed an ExecCredential without a status".to_owned())
 }
 
-/// Waits for the plugin to end; `None` if it has not ended by the deadline.
-fn wait(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
-    loop {
-        match child.try_wait()? {
-            None if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
-            ended => return Ok(ended),
-        }
-    }
-}
-
-/// Kills the plugin's process group: the plugin and the processes that it started.
-fn kill(child: &mut Child) {
-    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-    let _ = wait(child, Instant::now() + KILL_TIMEOUT);
-}
-
-fn spawn(exec: &ExecConfig) -> io::Result<Child> {
+fn command(exec: &ExecConfig) -> Command {
     let mut command = Command::new(exec.command.as_deref().unwrap_or_default());
     command.args(exec.args.iter().flatten());
     for variable in exec.env.iter().flatten() {
@@ -125,37 +95,8 @@ fn spawn(exec: &ExecConfig) -> io::Result<Child> {
     if let Some(spec) = info.get_mut("spec").filter(|_| !cluster.is_null()) {
         *spec = json!({"interactive": false, "cluster": cluster});
     }
+    command.env("KUBERNETES_EXEC_INFO", info.to_string());
     command
-        .env("KUBERNETES_EXEC_INFO", info.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-}
-
-/// Reads stdout and stderr; `None` if they are not both closed by the deadline.
-fn read_output(child: &mut Child, deadline: Instant) -> Option<[Vec<u8>; 2]> {
-    let mut receivers = Vec::new();
-    let streams: [Option<Box<dyn Read + Send>>; 2] = [
-        child.stdout.take().map(|it| Box::new(it) as _),
-        child.stderr.take().map(|it| Box::new(it) as _),
-    ];
-    for stream in streams.into_iter().flatten() {
-        let (sender, receiver) = mpsc::channel();
-        // The plugin's child processes may keep the stream open, so this thread is not joined.
-        thread::Builder::new()
-            .spawn(move || {
-                let mut bytes = Vec::new();
-                let _ = stream.take(MAX_OUTPUT).read_to_end(&mut bytes);
-                let _ = sender.send(bytes);
-            })
-            .ok()?;
-        receivers.push(receiver);
-    }
-    let left = || deadline.saturating_duration_since(Instant::now());
-    let mut outputs = receivers.into_iter().map(|it| it.recv_timeout(left()).ok());
-    Some([outputs.next()??, outputs.next()??])
 }
 
 /// Encodes PEM text as the kubeconfig's `-data` fields have it.
@@ -166,7 +107,12 @@ fn base64(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+    use std::time::Instant;
+
     use super::*;
+
+    const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
     fn resolved(exec: &Value) -> Result<AuthInfo, String> {
         let mut user: AuthInfo = serde_json::from_value(json!({"exec": exec})).unwrap();

@@ -161,7 +161,7 @@ fn objects<'t>(
     }
     let Content::Map(_) = &node.content else {
         let message = "it is no Kubernetes object: an object is a map with apiVersion and kind";
-        return found.push_back(Err(ManifestError::new(node.at, message)));
+        return found.push_back(Err(ManifestError::no_object(node.at, message)));
     };
     let field = |name: &str, inherited: Option<&str>| {
         node.get(name).and_then(Node::as_str).or(inherited).unwrap_or_default().to_owned()
@@ -170,7 +170,7 @@ fn objects<'t>(
     let api_version = field("apiVersion", inherited.map(|(api_version, _)| api_version));
     if kind.is_empty() {
         let message = "it has no kind, so it is no Kubernetes object";
-        return found.push_back(Err(ManifestError::new(node.at, message)));
+        return found.push_back(Err(ManifestError::no_object(node.at, message)));
     }
     let item_kind = kind.strip_suffix("List").map(str::to_owned);
     if let (Some(item_kind), Some(Content::List(_))) =

@@ -8,10 +8,24 @@ use super::node::Position;
 pub struct ManifestError {
     pub at: Position,
     pub message: String,
+    pub cause: Cause,
+}
+
+/// What a document with an error is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// It can be read, and is no Kubernetes object: no map, or one without an `apiVersion` or a `kind`.
+    NoObject,
+    /// It cannot be read, or not as the object that it says it is.
+    Broken,
 }
 
 impl ManifestError {
     pub(crate) fn new(at: Position, message: impl Into<String>) -> Self {
-        Self { at, message: message.into() }
+        Self { at, message: message.into(), cause: Cause::Broken }
+    }
+
+    pub(crate) fn no_object(at: Position, message: impl Into<String>) -> Self {
+        Self { at, message: message.into(), cause: Cause::NoObject }
     }
 }

@@ -49,6 +49,15 @@ pub struct UnknownVersion {
     known: Cow<'static, str>,
 }
 
+/// A kind that podgate judges, in a group of Kubernetes itself that does not have it.
+#[derive(Debug, thiserror::Error)]
+#[error("no Kubernetes serves {found} {kind}; write apiVersion: {known}")]
+pub struct Unserved {
+    found: String,
+    kind: &'static str,
+    known: Cow<'static, str>,
+}
+
 impl Kind {
     /// Every kind that podgate judges everywhere.
     pub const ALL: [Self; 9] = [
@@ -122,6 +131,25 @@ impl Kind {
         }
     }
 
+    /// Refuses a kind that podgate judges in a built-in group that no Kubernetes serves it in: one that was removed
+    /// (`extensions/v1beta1 Deployment`), or never was (`v1 Deployment`). A group with a dot is a custom resource's, by
+    /// the API server's validation of CRDs, and may have kinds of these names.
+    ///
+    /// # Errors
+    /// It is such a kind.
+    pub fn refuse_unserved(api_version: &str, kind: &str) -> Result<(), Unserved> {
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let known = Self::ALL.map(Self::names).into_iter().find(|names| names.kind == kind);
+        match known {
+            Some(names) if names.group != group && !group.contains('.') => Err(Unserved {
+                found: text::clip(api_version),
+                kind: names.kind,
+                known: names.api_version(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether pods of this kind run to completion.
     pub(super) const fn runs_to_completion(self) -> bool {
         matches!(self, Self::Job | Self::CronJob)
@@ -142,6 +170,25 @@ mod tests {
         {
             let error = Kind::find(group, version, kind).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_kind_in_a_group_of_kubernetes_that_has_it_not_is_refused_and_a_custom_one_is_not() {
+        for (api_version, kind, known) in [
+            ("extensions/v1beta1", "Deployment", "apps/v1"),
+            ("v1", "CronJob", "batch/v1"),
+            ("apps/v1", "Pod", "v1"),
+        ] {
+            let error = Kind::refuse_unserved(api_version, kind).unwrap_err().to_string();
+            let expected =
+                format!("no Kubernetes serves {api_version} {kind}; write apiVersion: {known}");
+            assert_eq!(error, expected);
+        }
+        for (api_version, kind) in
+            [("apps/v1", "Deployment"), ("batch.volcano.sh/v1", "Job"), ("v1", "ConfigMap")]
+        {
+            assert!(Kind::refuse_unserved(api_version, kind).is_ok(), "{api_version} {kind}");
         }
     }
 }

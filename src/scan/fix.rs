@@ -4,6 +4,7 @@ use json_patch::PatchOperation;
 use serde_json::Value;
 
 use super::manifest::{JudgedWorkload, ManifestJudge, input_fault};
+use super::passed_over::{self, Source};
 use crate::findings::{Fault, FaultKind};
 use crate::manifests::documents::{self, Manifest};
 use crate::manifests::edit::{self, Edit};
@@ -14,6 +15,7 @@ use crate::policy::patch;
 #[derive(Default)]
 pub struct Fixed {
     pub text: String,
+    pub changed: bool,
     /// The changes, one for each object that changed.
     pub patches: Vec<ObjectPatch>,
     /// How many violations the text had.
@@ -43,14 +45,23 @@ struct ObjectFix {
 }
 
 /// Fixes the violations that have a safe fix, and changes nothing else in the text.
-pub fn fix(judge: &ManifestJudge<'_>, file: &str, text: &str) -> Fixed {
+/// Of a text of a folder, only the objects count: without one, nothing is fixed, and the text is empty.
+pub fn fix(judge: &ManifestJudge<'_>, file: &str, text: &str, source: Source) -> Fixed {
     let mut fixed = Fixed::default();
     let mut objects = Vec::new();
+    // A chart's template is edited by nobody but its author.
+    if source == Source::Template || source.unread(text).is_some() {
+        return fixed;
+    }
+    let refused = |error| match passed_over::of(source, text, &error) {
+        Some(_) => None,
+        None => Some(input_fault(file, error)),
+    };
     for object in documents::read(text) {
         let manifest = match object {
             Ok(manifest) => manifest,
             Err(error) => {
-                fixed.faults.push(input_fault(file, error));
+                fixed.faults.extend(refused(error));
                 continue;
             }
         };
@@ -72,9 +83,12 @@ pub fn fix(judge: &ManifestJudge<'_>, file: &str, text: &str) -> Fixed {
                     fixed.faults.push(input_fault(file, error));
                 }
             }
-            Err(error) => fixed.faults.push(input_fault(file, error)),
+            Err(error) => fixed.faults.extend(refused(error)),
         }
         objects.push(object);
+    }
+    if objects.is_empty() && source == Source::Folder {
+        return fixed;
     }
     apply(text, objects, &mut fixed);
     fixed
@@ -128,6 +142,7 @@ fn apply(text: &str, objects: Vec<ObjectFix>, fixed: &mut Fixed) {
             kind: FaultKind::Input,
         });
     } else {
+        fixed.changed = edited != text;
         fixed.text = edited;
     }
     fixed.patches = objects.into_iter().filter_map(|fix| fix.patch).collect();
@@ -163,7 +178,7 @@ mod tests {
             as_written: true,
             creator: Creator::User,
         };
-        fix(&judge, "a.yaml", text)
+        fix(&judge, "a.yaml", text, Source::Named)
     }
 
     const DEPLOYMENT: &str = "\

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::passed_over::{self, Source};
 use crate::cel::tree::Tree;
-use crate::findings::{Fault, FaultKind, Violation};
+use crate::findings::{Fault, FaultKind, PassedOver, Unjudged, Violation};
 use crate::manifests::documents::{self, Manifest};
-use crate::manifests::error::ManifestError;
+use crate::manifests::error::{Cause, ManifestError};
 use crate::policy::decision::{Effected, effects, worst_first};
 use crate::policy::degree::Degree;
 use crate::policy::document::Document;
@@ -19,6 +20,7 @@ use crate::policy::patch;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::rule::Fix;
 use crate::policy::subject::Subject;
+use crate::policy::text;
 use crate::policy::workload::Kind;
 
 /// Who creates the objects.
@@ -49,10 +51,11 @@ pub struct JudgedText {
     pub faults: Vec<Fault>,
     /// Objects, `List` items included.
     pub documents: u64,
-    /// Objects that run pods.
+    /// Objects that run pods, and that a policy judged.
     pub workloads: u64,
     /// Objects that do not run pods.
     pub skipped: u64,
+    pub unjudged: Unjudged,
     /// The workloads that count for the score.
     pub scored: Vec<ScoredWorkload>,
 }
@@ -77,31 +80,49 @@ pub struct JudgedWorkload<'p> {
     owner: ObjectName<'static>,
     /// Whether a `namespaceSelector` was taken to match because the namespace's labels are unknown.
     assumed: bool,
-    /// Whether any policy is in force for the workload. One without policies does not count for the score.
-    counts: bool,
+    standing: Standing,
+}
+
+/// Whether policies judge a workload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Standing {
+    Judged,
+    /// No policy covers its namespace.
+    Uncovered,
+    /// Its namespace is protected.
+    Protected,
 }
 
 impl<'p> ManifestJudge<'p> {
     /// Judges every object of a text. `file` is the text's name in the findings.
-    pub fn judge(&self, file: &str, text: &str) -> JudgedText {
+    pub fn judge(&self, file: &str, text: &str, source: Source) -> JudgedText {
         let mut judged = JudgedText::default();
+        if let Some(what) = source.unread(text) {
+            judged.pass_over(what);
+            return judged;
+        }
         for object in documents::read(text) {
             let manifest = match object {
                 Ok(manifest) => manifest,
                 Err(error) => {
-                    judged.faults.push(input_fault(file, error));
+                    judged.refuse(file, text, source, error);
                     continue;
                 }
             };
-            judged.documents += 1;
             match self.workload(&manifest) {
                 Ok(Some(found)) => {
-                    judged.workloads += 1;
-                    judged.violations.extend(violations(file, &manifest, &found));
-                    judged.scored.extend(found.scored());
+                    judged.documents += 1;
+                    judged.workload(file, &manifest, found);
                 }
-                Ok(None) => judged.skipped += 1,
-                Err(error) => judged.faults.push(input_fault(file, error)),
+                Ok(None) => {
+                    judged.documents += 1;
+                    judged.skip(&manifest);
+                }
+                Err(error) => {
+                    let is_object = error.cause == Cause::Broken;
+                    let is_fault = judged.refuse(file, text, source, error);
+                    judged.documents += u64::from(is_object && is_fault);
+                }
             }
         }
         judged
@@ -118,14 +139,19 @@ impl<'p> ManifestJudge<'p> {
         let node = &manifest.node;
         if manifest.api_version.is_empty() {
             let message = "it has no apiVersion, so it is no Kubernetes object";
-            return Err(ManifestError::new(node.at, message));
+            return Err(ManifestError::no_object(node.at, message));
         }
         let (group, version) =
             manifest.api_version.rsplit_once('/').unwrap_or(("", &manifest.api_version));
         let kind = Kind::find(group, version, &manifest.kind).map_err(|error| {
             ManifestError::new(node.position_of("apiVersion"), error.to_string())
         })?;
-        let Some(kind) = kind else { return Ok(None) };
+        let Some(kind) = kind else {
+            Kind::refuse_unserved(&manifest.api_version, &manifest.kind).map_err(|error| {
+                ManifestError::new(node.position_of("apiVersion"), error.to_string())
+            })?;
+            return Ok(None);
+        };
         let view = <Object as Deserialize>::deserialize(node)
             .map_err(|error| ManifestError::new(error.at.unwrap_or(node.at), error.to_string()))?;
         let mut subject = Subject::of(kind, &view)
@@ -155,15 +181,21 @@ impl<'p> ManifestJudge<'p> {
         let findings = effects(findings, &before, self.now).collect();
         let ObjectName { kind, name } = owner::workload(&subject);
         let owner = ObjectName { kind: kind.into_owned().into(), name: name.into_owned().into() };
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let copied = |text: Option<&str>| text.unwrap_or_default().to_owned();
         Ok(Some(JudgedWorkload {
             namespace: subject.namespace.map(str::to_owned),
-            name: text(subject.metadata.map(|it| &*it.name)),
+            name: copied(subject.metadata.map(|it| &*it.name)),
             findings,
-            generate_name: text(subject.metadata.map(|it| &*it.generate_name)),
+            generate_name: copied(subject.metadata.map(|it| &*it.generate_name)),
             owner,
             assumed,
-            counts: !plan.policies().is_empty(),
+            standing: if subject.namespace.is_some_and(|it| self.policies.protects(it)) {
+                Standing::Protected
+            } else if plan.policies().is_empty() {
+                Standing::Uncovered
+            } else {
+                Standing::Judged
+            },
         }))
     }
 
@@ -176,10 +208,67 @@ impl<'p> ManifestJudge<'p> {
     }
 }
 
+impl JudgedText {
+    /// A text that was passed over as a whole.
+    pub(super) fn passed_over(what: PassedOver) -> Self {
+        let mut judged = Self::default();
+        judged.pass_over(what);
+        judged
+    }
+
+    /// A text that could not be read.
+    pub(super) fn faulty(fault: Fault) -> Self {
+        Self { faults: vec![fault], ..Self::default() }
+    }
+
+    fn pass_over(&mut self, what: PassedOver) {
+        *self.unjudged.passed_over.entry(what).or_default() += 1;
+    }
+
+    fn skip(&mut self, manifest: &Manifest<'_>) {
+        self.skipped += 1;
+        let name = kind_name(&manifest.api_version, &manifest.kind);
+        *self.unjudged.kinds.entry(name).or_default() += 1;
+    }
+
+    fn workload(&mut self, file: &str, manifest: &Manifest<'_>, found: JudgedWorkload<'_>) {
+        match (found.standing, &found.namespace) {
+            (Standing::Protected, Some(namespace)) => {
+                *self.unjudged.protected.entry(namespace.clone()).or_default() += 1;
+            }
+            (Standing::Judged, _) => {
+                self.workloads += 1;
+                self.violations.extend(violations(file, manifest, &found));
+                self.scored.push(found.scored());
+            }
+            _ => self.unjudged.uncovered += 1,
+        }
+    }
+
+    /// Counts a document that cannot be judged: as passed over, or as a fault; whether it is a fault.
+    fn refuse(&mut self, file: &str, text: &str, source: Source, error: ManifestError) -> bool {
+        let passed_over = passed_over::of(source, text, &error);
+        match passed_over {
+            Some(what) => self.pass_over(what),
+            None => self.faults.push(input_fault(file, error)),
+        }
+        passed_over.is_none()
+    }
+}
+
+/// The name of a kind that is not judged: as kubectl has it (`Job.batch.volcano.sh`) where podgate judges another kind
+/// of its name.
+fn kind_name(api_version: &str, kind: &str) -> String {
+    let namesake = Kind::ALL.iter().any(|known| known.names().kind == kind);
+    match api_version.rsplit_once('/') {
+        Some((group, _)) if namesake => text::clip(&format!("{kind}.{group}")),
+        _ => text::clip(kind),
+    }
+}
+
 impl JudgedWorkload<'_> {
-    /// `None` if it does not count for the score.
-    fn scored(self) -> Option<ScoredWorkload> {
-        self.counts.then(|| ScoredWorkload {
+    fn scored(self) -> ScoredWorkload {
+        ScoredWorkload {
             violations: self
                 .findings
                 .iter()
@@ -187,7 +276,7 @@ impl JudgedWorkload<'_> {
                 .collect(),
             namespace: self.namespace,
             workload: self.owner,
-        })
+        }
     }
 }
 
@@ -231,6 +320,6 @@ fn patch_of(object: &Value, fix: &Fix) -> Option<Value> {
 }
 
 pub(super) fn input_fault(file: &str, error: ManifestError) -> Fault {
-    let ManifestError { at, message } = error;
+    let ManifestError { at, message, .. } = error;
     Fault { place: format!("{file}:{at}"), message, kind: FaultKind::Input }
 }

@@ -9,8 +9,10 @@ use std::thread;
 use jiff::Timestamp;
 
 use super::manifest::{Creator, JudgedText, ManifestJudge, ScoredWorkload};
+use super::passed_over::{self, Unreadable};
+use super::rendered;
 use crate::findings::Report;
-use crate::inputs::Input;
+use crate::inputs::{Input, Origin};
 use crate::manifests::documents;
 use crate::manifests::node::{Content, Node};
 use crate::policy::compile::Policy;
@@ -53,8 +55,17 @@ pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>, protected: Protected) -
 }
 
 fn judge_input(judge: &ManifestJudge<'_>, input: &Input) -> JudgedText {
-    let judged = input.read(|text| judge.judge(&input.name, text));
-    judged.unwrap_or_else(|fault| JudgedText { faults: vec![fault], ..JudgedText::default() })
+    let judged = passed_over::read(input, |text, source| {
+        let mut judged = judge.judge(&input.name, text, source);
+        if let Origin::Rendered(from) = &input.origin {
+            rendered::place(&mut judged, text, from);
+        }
+        judged
+    });
+    judged.unwrap_or_else(|unreadable| match unreadable {
+        Unreadable::Fault(fault) => JudgedText::faulty(fault),
+        Unreadable::PassedOver(what) => JudgedText::passed_over(what),
+    })
 }
 
 /// The `Namespace` objects of a file. Its errors are reported when the file is judged.
@@ -95,7 +106,7 @@ fn pairs(node: Option<&Node<'_>>) -> BTreeMap<String, String> {
 }
 
 /// Runs `work` on every input, one at a time on each core. The results are in the order of the inputs.
-pub fn in_parallel<T: Send>(inputs: &[Input], work: impl Fn(&Input) -> T + Sync) -> Vec<T> {
+pub fn in_parallel<I: Sync, T: Send>(inputs: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(inputs.len()));
     let worker = || {
@@ -125,6 +136,7 @@ fn report(judged: Vec<JudgedText>, set: &PolicySet) -> Report {
         report.summary.documents += file.documents;
         report.summary.workloads += file.workloads;
         report.summary.skipped += file.skipped;
+        report.unjudged.add(file.unjudged);
         report.results.extend(file.violations);
         report.faults.extend(file.faults);
         for ScoredWorkload { namespace, workload, violations } in file.scored {

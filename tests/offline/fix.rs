@@ -115,6 +115,25 @@ fn broken_documents_are_reported_and_the_rest_is_fixed() {
 }
 
 #[test]
+fn in_a_folder_only_manifests_are_printed_and_edited() {
+    let folder = folder();
+    let values = "image: nginx\nspec: {containers: []}\n";
+    fs::write(folder.path().join("values.yaml"), values).unwrap();
+    let template = format!("{POD}{{{{- if .Values.more }}}}\n");
+    fs::write(folder.path().join("template.yaml"), &template).unwrap();
+    let (code, fixed, stderr) = fix(folder.path(), ". --policy policy.yaml");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(fixed.starts_with("# The shop's front.") && !fixed.contains("Values"), "{fixed}");
+    let (code, _, stderr) = fix(folder.path(), "--policy policy.yaml --in-place");
+    assert_eq!((code, stderr.matches(": fixed").count()), (0, 1), "{stderr}");
+    for (file, text) in [("values.yaml", values), ("template.yaml", &template)] {
+        assert_eq!(fs::read_to_string(folder.path().join(file)).unwrap(), text);
+    }
+    let (code, printed, _) = fix(folder.path(), "values.yaml --policy policy.yaml");
+    assert_eq!((code, printed.as_str()), (2, values), "a named file must be a manifest");
+}
+
+#[test]
 fn the_projects_own_good_manifest_is_clean_under_the_restricted_bundle() {
     let good =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/samples/workloads/good-deployment.yaml");

@@ -1,12 +1,20 @@
 //! Part of `make test`: `podgate scan` as the real binary, on files that the tests write.
 
+mod baseline;
+mod exclude;
+mod folders;
+mod kinds;
+mod render;
+mod repositories;
+mod stubs;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::binary;
@@ -168,7 +176,17 @@ fn a_finding_names_its_place_its_rule_and_its_policy() {
         "skipped": 0,
         "violations": 1,
         "score": 70
-      }
+      },
+      "known": null,
+      "unjudged": {
+        "kinds": {},
+        "protected": {},
+        "uncovered": 0,
+        "passedOver": {},
+        "unrenderedCharts": 0,
+        "unrenderedKustomizations": 0
+      },
+      "faults": []
     }
     "#);
 }
@@ -224,7 +242,9 @@ fn a_broken_document_is_reported_with_its_place_and_the_rest_is_judged() {
     ]);
     folder.write("k8s/binary.yaml", b"kind: A\n\0\x01");
     folder.write("k8s/latin.yaml", b"kind: \xE9\n");
-    let answer = folder.scan(&["-f", "k8s", "--policy", "all.yaml"]);
+    let files = ["a", "b", "binary", "latin"].map(|name| format!("k8s/{name}.yaml"));
+    let named: Vec<_> = files.iter().map(String::as_str).collect();
+    let answer = folder.scan(&[&named[..], &["--policy", "all.yaml"]].concat());
     assert_eq!(answer.code, 2);
     insta::assert_snapshot!(answer.stderr, @r#"
     k8s/a.yaml:14:7: it is not YAML: unclosed bracket '['
@@ -294,7 +314,8 @@ fn an_object_without_a_namespace_takes_the_one_given_and_else_every_policy_judge
     );
     let protected = folder.scan(&with("kube-system"));
     assert_eq!(protected.objections(), ["somewhere lab/lab", "somewhere all"]);
-    assert_eq!(protected.count("workloads"), 2);
+    assert_eq!(protected.count("workloads"), 1);
+    assert_eq!(protected.report["unjudged"]["protected"], json!({"kube-system": 1}));
 }
 
 #[test]
@@ -370,6 +391,7 @@ fn the_exit_code_is_the_first_that_applies() {
         ("latest.yaml", &deployment("a", "")),
         ("service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"),
         ("empty/x.txt", ""),
+        ("enforced/p.yaml", &policy("strict", "", "DevOpsPolicy", ", enforcementMode: enforce")),
     ]);
     for (args, code) in [
         ("-f good.yaml", 0),
@@ -384,7 +406,13 @@ fn the_exit_code_is_the_first_that_applies() {
         ("-f latest.yaml --min-score 71", 1),
         ("-f latest.yaml -f missing.yaml", 3),
         ("-f latest.yaml -f missing.yaml -f bad.yaml", 2),
-        ("-f latest.yaml -f bad.yaml --fail-on never", 2),
+        ("-f latest.yaml -f bad.yaml --fail-on never", 0),
+        ("-f latest.yaml -f bad.yaml --fail-on denied", 2),
+        ("-f bad.yaml --fail-on never", 2),
+        ("-f missing.yaml --fail-on never", 3),
+        ("-f latest.yaml -f bad.yaml --fail-on never --min-score 71", 4),
+        ("-f latest.yaml --fail-on denied", 0),
+        ("-f latest.yaml --fail-on denied --policy enforced", 1),
         ("-f latest.yaml -f empty", 2),
         ("-f good.yaml --output-file absent/report.json", 3),
     ] {
@@ -394,11 +422,9 @@ fn the_exit_code_is_the_first_that_applies() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
     }
-    for args in [
-        &["-f", "good.yaml", "--policy", "bad.yaml"][..],
-        &["-f", "good.yaml", "--bundle", "x"],
-        &[],
-    ] {
+    for args in
+        [&["-f", "good.yaml", "--policy", "bad.yaml"][..], &["-f", "good.yaml", "--bundle", "x"]]
+    {
         let output = folder.run(args, "");
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{args:?}");

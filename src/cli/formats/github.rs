@@ -34,10 +34,12 @@ fn violation(violation: &Violation) -> String {
     }
     properties.push(format!("title={}", property(&format!("{rule} ({severity})"))));
     let container = violation.container.as_ref().map(|it| format!(", container {it}"));
+    let decided = violation.decision.map(|decision| format!("{}, ", decision.as_str()));
     let text = format!(
-        "{}{}: {message} (policy {policy})",
+        "{}{}: {message} ({}policy {policy})",
         object_name(violation),
         container.unwrap_or_default(),
+        decided.unwrap_or_default(),
     );
     format!("::{command} {}::{}\n", properties.join(","), data(&text))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::summary;
-use super::violations::{object_name, place};
+use super::violations::{decision, object_name, place};
 use crate::findings::{Fault, Report, Violation};
 use crate::policy::text::count;
 
@@ -88,7 +88,11 @@ fn line(violation: &Violation) -> String {
     let Violation { severity, policy, container, message, .. } = violation;
     let place = place(violation).map(|place| format!("{place}: ")).unwrap_or_default();
     let container = container.as_ref().map(|it| format!(" · container {it}")).unwrap_or_default();
-    format!("{place}{severity} · policy {policy}{container}: {message}")
+    let decision = match decision(violation) {
+        "" => String::new(),
+        decision => format!(" · {decision}"),
+    };
+    format!("{place}{severity}{decision} · policy {policy}{container}: {message}")
 }
 
 /// Escapes a text between tags.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::summary;
-use super::violations::{object_name, place, without_path, worst_first};
+use super::violations::{decision, have_decisions, object_name, place, without_path, worst_first};
 use crate::findings::{Report, Violation};
 use crate::policy::text::printable;
 
@@ -13,6 +13,9 @@ const MAX_BYTES: usize = 60_000;
 
 pub(super) fn page(report: &Report) -> String {
     let mut page = format!("### podgate: {}\n", prose(&summary::line(report)));
+    for line in summary::unjudged(report) {
+        let _ = writeln!(page, "\n{}", prose(&line));
+    }
     if !report.faults.is_empty() {
         page.push('\n');
     }
@@ -22,9 +25,15 @@ pub(super) fn page(report: &Report) -> String {
     if report.results.is_empty() {
         return page;
     }
-    page.push_str("\n| severity | object | rule | container | what |\n|---|---|---|---|---|\n");
+    let decisions = have_decisions(&report.results);
+    page.push_str(if decisions {
+        "\n| severity | decision | object | rule | container | what |\n|---|---|---|---|---|---|\n"
+    } else {
+        "\n| severity | object | rule | container | what |\n|---|---|---|---|---|\n"
+    });
     let mut shown_rows = 0;
-    for row in worst_first(&report.results).into_iter().take(MAX_ROWS).map(row) {
+    for row_of in worst_first(&report.results).into_iter().take(MAX_ROWS) {
+        let row = row(row_of, decisions);
         if page.len() + row.len() > MAX_BYTES {
             break;
         }
@@ -37,11 +46,13 @@ pub(super) fn page(report: &Report) -> String {
     page
 }
 
-fn row(violation: &Violation) -> String {
+fn row(violation: &Violation, with_decision: bool) -> String {
     let place = place(violation).map(|place| format!("<br>{}", code(&place))).unwrap_or_default();
     let path = if violation.path.is_empty() { String::new() } else { code(&violation.path) + " " };
+    let decision =
+        if with_decision { format!(" {} |", decision(violation)) } else { String::new() };
     format!(
-        "| {} | {}{place} | {} | {} | {path}{} |\n",
+        "| {} |{decision} {}{place} | {} | {} | {path}{} |\n",
         violation.severity,
         code(&object_name(violation)),
         code(&violation.rule),

@@ -119,6 +119,7 @@ fn result(
         "partialFingerprints": {"primaryLocationLineHash": format!("{fingerprint:016x}:{number}")},
         "properties": {
             "severity": violation.severity,
+            "decision": violation.decision,
             "policy": violation.policy,
             "container": violation.container,
             "value": violation.value,
@@ -249,6 +250,7 @@ mod tests {
           },
           "properties": {
             "container": "web",
+            "decision": null,
             "policy": "shop/baseline",
             "severity": "high",
             "value": "nginx"

@@ -9,7 +9,10 @@ use clap::builder::styling::Style;
 use super::super::color::Coloring;
 use super::super::columns::{self, TableCell};
 use super::summary;
-use super::violations::{ObjectIdentity, by_object, object_name, place, without_path, worst_first};
+use super::violations::{
+    ObjectIdentity, by_object, decision, have_decisions, object_name, place, without_path,
+    worst_first,
+};
 use crate::findings::{Report, Violation};
 use crate::policy::text::{printable, quote};
 
@@ -18,7 +21,17 @@ pub(super) fn table(report: &Report, coloring: Coloring) -> String {
     let policies: BTreeSet<_> = report.results.iter().map(|violation| &violation.policy).collect();
     let name_policies = policies.len() > 1;
     let violations = by_object(&report.results);
-    let rows: Vec<_> = violations.iter().map(|it| row(it, name_policies, coloring)).collect();
+    let decisions = have_decisions(&report.results);
+    let rows: Vec<_> = violations
+        .iter()
+        .map(|it| {
+            let mut row = row(it, name_policies, coloring);
+            if decisions {
+                row.insert(2, TableCell::new(decision(it)));
+            }
+            row
+        })
+        .collect();
     let mut lines = columns::align(&rows).into_iter();
     let mut text = String::new();
     for violations in violations.chunk_by(|a, b| ObjectIdentity::of(a) == ObjectIdentity::of(b)) {
@@ -55,6 +68,7 @@ pub(super) fn wide(report: &Report, coloring: Coloring) -> String {
         "LOCATION",
         "OBJECT",
         "SEVERITY",
+        "DECISION",
         "RULE",
         "CONTAINER",
         "POLICY",
@@ -76,6 +90,7 @@ fn wide_row(violation: &Violation, coloring: Coloring) -> Vec<TableCell> {
         TableCell::or_none(&place(violation).unwrap_or_default()),
         TableCell::new(&object_name(violation)),
         TableCell::severity(violation.severity, coloring),
+        TableCell::or_none(decision(violation)),
         TableCell::new(&violation.rule),
         TableCell::or_none(violation.container.as_deref().unwrap_or_default()),
         TableCell::new(&violation.policy),
@@ -87,7 +102,10 @@ fn wide_row(violation: &Violation, coloring: Coloring) -> Vec<TableCell> {
 
 /// The summary, and the next commands where there are violations.
 fn ending(report: &Report) -> String {
-    let summary = summary::line(report);
+    let mut summary = summary::line(report);
+    for line in summary::unjudged(report) {
+        summary = summary + "\n" + &printable(&line);
+    }
     let Some(worst) = worst_first(&report.results).first().map(|worst| &worst.rule) else {
         return summary + "\n";
     };
@@ -103,6 +121,7 @@ fn ending(report: &Report) -> String {
 mod tests {
     use super::super::testing::{clean, faulty, plain, violated, with};
     use super::*;
+    use crate::api::Effect;
 
     #[test]
     fn the_table_shows_object_by_object_the_worst_first() {
@@ -139,12 +158,12 @@ mod tests {
     #[test]
     fn wide_shows_all_there_is_on_one_line() {
         insta::assert_snapshot!(wide(&violated(), Coloring::Plain), @r#"
-        LOCATION                 OBJECT                          SEVERITY   RULE                    CONTAINER   POLICY          PATH                                              VALUE     MESSAGE
-        deploy/cart.yaml:14:18   Deployment shop/cart            high       forbidLatestTag         web         shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
-        deploy/cart.yaml:14:18   Deployment shop/cart            medium     forbidLatestTag         sidecar     shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
-        deploy/cart.yaml:12:9    Deployment shop/cart            low        requireReadinessProbe   web         shop/baseline   spec.template.spec.containers[0].readinessProbe   <none>    is missing; add one
-        ./a,b/50% é:|<x>.yaml    Pod 日本`|<b>@admin\u{1b}[31m   low        validations/no-1.0      <none>      all             <none>                                            "no"      100% "wrong" | `a` <b>&\n::error::gotcha\u{1b}[2J\t#1 @all
-        <none>                   StatefulSet shop/db             critical   maxRestartCount         postgres    shop/baseline   status.containerStatuses[0].restartCount          "12"      is 12; at most 3 are allowed
+        LOCATION                 OBJECT                          SEVERITY   DECISION   RULE                    CONTAINER   POLICY          PATH                                              VALUE     MESSAGE
+        deploy/cart.yaml:14:18   Deployment shop/cart            high       <none>     forbidLatestTag         web         shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
+        deploy/cart.yaml:14:18   Deployment shop/cart            medium     <none>     forbidLatestTag         sidecar     shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
+        deploy/cart.yaml:12:9    Deployment shop/cart            low        <none>     requireReadinessProbe   web         shop/baseline   spec.template.spec.containers[0].readinessProbe   <none>    is missing; add one
+        ./a,b/50% é:|<x>.yaml    Pod 日本`|<b>@admin\u{1b}[31m   low        <none>     validations/no-1.0      <none>      all             <none>                                            "no"      100% "wrong" | `a` <b>&\n::error::gotcha\u{1b}[2J\t#1 @all
+        <none>                   StatefulSet shop/db             critical   <none>     maxRestartCount         postgres    shop/baseline   status.containerStatuses[0].restartCount          "12"      is 12; at most 3 are allowed
 
         5 violations (1 critical, 1 high, 1 medium, 2 low) in 3 workloads (6 documents, 2 skipped); score 62
         learn more: podgate explain maxRestartCount · mend 1 of them: podgate fix -f FILE
@@ -163,6 +182,19 @@ mod tests {
             assert_eq!(table(&report, Coloring::Colored), line);
             assert_eq!(wide(&report, Coloring::Colored), line);
         }
+    }
+
+    #[test]
+    fn what_a_violation_does_is_a_column_unless_all_are_only_recorded() {
+        let with_decisions = |decisions: [Effect; 2]| {
+            let violation = |decision| Violation { decision: Some(decision), ..plain() };
+            table(&with(decisions.map(violation).to_vec()), Coloring::Plain)
+        };
+        let text = with_decisions([Effect::Audit, Effect::Audit]);
+        assert!(!text.contains("audit"), "{text}");
+        let text = with_decisions([Effect::Audit, Effect::Deny]);
+        assert!(text.contains("high   audit   forbidLatestTag"), "{text}");
+        assert!(text.contains("high   deny    forbidLatestTag"), "{text}");
     }
 
     #[test]

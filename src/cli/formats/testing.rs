@@ -9,7 +9,7 @@ use crate::api::Severity;
 use crate::findings::{Fault, FaultKind, Report, Summary, Violation};
 
 /// A violation of an object with nothing awkward about it.
-pub(super) fn plain() -> Violation {
+pub(crate) fn plain() -> Violation {
     let path = "spec.template.spec.containers[0].image";
     Violation {
         file: Some("deploy/cart.yaml".to_owned()),
@@ -60,7 +60,7 @@ fn summary(documents: u64, workloads: u64, skipped: u64, violations: u64, score:
 /// These violations, in one workload of a few.
 pub(super) fn with(results: Vec<Violation>) -> Report {
     let summary = summary(3, 2, 0, results.len() as u64, 71);
-    Report { results, summary, faults: Vec::new() }
+    Report { results, summary, ..Report::default() }
 }
 
 /// Three objects of two files and a cluster, two policies, four severities.
@@ -96,7 +96,7 @@ pub(super) fn violated() -> Report {
     Report {
         results: vec![probe, awkward(), plain(), running, other],
         summary: summary(6, 3, 2, 5, 62),
-        faults: Vec::new(),
+        ..Report::default()
     }
 }
 

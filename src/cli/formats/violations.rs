@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::api::Effect;
 use crate::findings::Violation;
 
 /// The name of a violation's object: `Deployment shop/cart`.
@@ -27,6 +28,16 @@ pub(super) fn place(violation: &Violation) -> Option<String> {
 /// The message without its leading path, for formats that show the path in a column of its own.
 pub(super) fn without_path(violation: &Violation) -> &str {
     violation.message.strip_prefix(&violation.path).map_or(&violation.message, str::trim_start)
+}
+
+/// The word for what a violation does when its object is created; empty for an object of a cluster.
+pub(super) fn decision(violation: &Violation) -> &'static str {
+    violation.decision.map(Effect::as_str).unwrap_or_default()
+}
+
+/// Whether a table needs a column of decisions: not where every violation is recorded only.
+pub(super) fn have_decisions(results: &[Violation]) -> bool {
+    results.iter().any(|it| it.decision.is_some_and(|effect| effect != Effect::Audit))
 }
 
 /// The file's path in the repository, with slashes and without `./`; `None` for stdin and a cluster's objects.

@@ -20,6 +20,20 @@ for set in $all_sets; do
     "$podgate" scan -f "$scratch/$set.yaml" --bundle restricted
   passes "podgate accepts the arguments of its pods ($set)" takes_arguments "$set"
 done
+# The real helm, run by podgate itself.
+scanned() {
+  local code=0
+  echo 'skipApiChecks: true' >"$scratch/values.yaml"
+  PATH=$(dirname "$1"):$PATH "$podgate" scan "$chart" -n podgate-system --bundle restricted \
+    --helm-values "$scratch/values.yaml" -o json >"$scratch/scan.json" || return
+  grep -q '"unrenderedCharts": 0' "$scratch/scan.json" && grep -q '"workloads": 2' "$scratch/scan.json" || return
+  # A rule that the chart breaks is placed in its template.
+  PATH=$(dirname "$1"):$PATH "$podgate" scan "$chart" -n shop --policy deploy/samples/rules/requireImageDigest.yaml \
+    --helm-values "$scratch/values.yaml" -o json >"$scratch/scan.json" || code=$?
+  [ "$code" = 1 ] && grep -q "\"file\": \"$chart/templates/deployment.yaml\"" "$scratch/scan.json"
+}
+passes "podgate scan renders the chart with Helm 3" scanned "$helm3"
+passes "podgate scan renders the chart with Helm 4" scanned "$helm4"
 # Kustomizations and values are no objects, and there are no schemas of Argo CD and Flux.
 passes "the examples for users are valid" valid -ignore-filename-pattern 'kustomization|values' \
   -skip Application,GitRepository,Kustomization deploy certs
