@@ -237,10 +237,8 @@ fn optional(value: &Value, at: &str, found: &mut Vec<String>) {
         Value::Array(items) => {
             for (index, below) in items.iter().enumerate() {
                 let at = format!("{at}/{index}");
-                // Nobody removes a container from a pod.
-                if items.len() > 1
-                    && !at.rsplit_once('/').is_some_and(|(list, _)| list.ends_with("ontainers"))
-                {
+                // The lists of a pod's containers are what they are: their places tell what was there before.
+                if items.len() > 1 && !at.contains("ontainers/") {
                     found.push(at.clone());
                 }
                 optional(below, &at, found);
