@@ -208,7 +208,8 @@ fn complete(mut pod: Value) -> Value {
 
 /// The pointers of what an update may remove.
 fn optional(value: &Value, at: &str, found: &mut Vec<String>) {
-    const NEEDED: [&str; 14] = [
+    const NEEDED: [&str; 15] = [
+        "reference",
         "type",
         "apiVersion",
         "kind",
