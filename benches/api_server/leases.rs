@@ -84,11 +84,8 @@ fn create(clients: &[Client]) -> Vec<Vec<Value>> {
                 let name = format!("ip-10-0-{}-{}.eu-central-1.compute.internal", number / 250, number % 250);
                 let lease = json!({
                     "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-                    "metadata": {
-                        "name": name, "namespace": NAMESPACE,
-                        "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": name,
-                            "uid": format!("6f1c2a34-0000-4000-8000-{number:012}")}],
-                    },
+                    // No owner: there are no nodes, so the garbage collector would delete the Lease.
+                    "metadata": {"name": name, "namespace": NAMESPACE},
                     "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": now()},
                 });
                 let path = format!("{LEASES}/{NAMESPACE}/leases");

@@ -208,7 +208,8 @@ fn complete(mut pod: Value) -> Value {
 
 /// The pointers of what an update may remove.
 fn optional(value: &Value, at: &str, found: &mut Vec<String>) {
-    const NEEDED: [&str; 14] = [
+    const NEEDED: [&str; 15] = [
+        "reference",
         "type",
         "apiVersion",
         "kind",
@@ -237,10 +238,8 @@ fn optional(value: &Value, at: &str, found: &mut Vec<String>) {
         Value::Array(items) => {
             for (index, below) in items.iter().enumerate() {
                 let at = format!("{at}/{index}");
-                // Nobody removes a container from a pod.
-                if items.len() > 1
-                    && !at.rsplit_once('/').is_some_and(|(list, _)| list.ends_with("ontainers"))
-                {
+                // The lists of a pod's containers are what they are: their places tell what was there before.
+                if items.len() > 1 && !at.contains("ontainers/") {
                     found.push(at.clone());
                 }
                 optional(below, &at, found);
