@@ -39,10 +39,10 @@ pub fn mutating_groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -
 }
 
 fn mutating(policies: &[Arc<Policy>]) -> Vec<&Policy> {
-    policies.iter().map(Arc::as_ref).filter(mutates).collect()
+    policies.iter().map(Arc::as_ref).filter(|it| mutates(it)).collect()
 }
 
-fn mutates(policy: &&Policy) -> bool {
+fn mutates(policy: &Policy) -> bool {
     policy.injector.is_some()
 }
 
@@ -75,8 +75,8 @@ fn sorted<'p>(
             _ => others.push(policy),
         }
     }
-    let by_label = selected.values().flat_map(|(_, policies)| policies).any(mutates);
-    let anywhere = by_label || others.iter().any(mutates);
+    let by_label = selected.values().flat_map(|(_, policies)| policies).any(|it| mutates(it));
+    let anywhere = by_label || others.iter().any(|it| mutates(it));
     let mut groups = by_names(&others, mutating, protected);
     for group in &mut groups {
         group.mutated |= by_label;
@@ -135,7 +135,7 @@ fn by_names<'p>(
         protected.names().iter().map(String::as_str).chain(named.iter().copied()).collect();
     groups.push(Group {
         name: "elsewhere".to_owned(),
-        mutated: elsewhere.iter().any(mutates),
+        mutated: elsewhere.iter().any(|it| mutates(it)),
         policies: elsewhere,
         namespaces: by_name("NotIn", &outside),
         mutating: mutating_in(&[""]),
@@ -145,7 +145,7 @@ fn by_names<'p>(
             [name] => format!("in-{name}"),
             several => format!("in-{}", short(&several.join(","))),
         },
-        mutated: policies.iter().any(mutates),
+        mutated: policies.iter().any(|it| mutates(it)),
         policies,
         namespaces: by_name("In", &names),
         mutating: mutating_in(&names),
