@@ -47,7 +47,7 @@ pub fn compile(group: &Group<'_>, options: &Options<'_>) -> Compiled {
     let mut entries = Vec::new();
     let mut own = Vec::new();
     let mutates =
-        !group.mutating.is_empty() && mutating::of_templates(&group.mutating, true).is_ok();
+        !group.mutating.is_empty() && mutating::template::variables(&group.mutating, true).is_ok();
     for (index, policy) in group.policies.iter().enumerate() {
         losses.extend(policy_losses(policy, mutates));
         for rule in RULES {

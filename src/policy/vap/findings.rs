@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::exempt::Exemptions;
 use super::expression::{clip, text};
 use super::form::{CelFinding, Known};
-use super::mutating::of_templates;
+use super::mutating::template;
 use super::pods::{Needs, Variable, is_large, variable, variables as pod_variables};
 
 /// The variables of the findings, and of what they read.
@@ -34,7 +34,7 @@ pub fn variables(
     };
     let mut all = pod_variables(needs);
     // It was renamed from expressions of our own.
-    let created = of_templates(mutating, needs.old_templates).unwrap_or_default();
+    let created = template::variables(mutating, needs.old_templates).unwrap_or_default();
     if !created.is_empty() {
         all.retain(|it| it.name != "pods");
         all.splice(0..0, created);

@@ -276,7 +276,7 @@ fn whatever_is_added_templates_are_judged_with_it() {
     let policies = [policy(everywhere(), "all", &everything), policy(shop(), "own", &everything)];
     let policies: Vec<_> = policies.iter().map(Arc::as_ref).collect();
     for old in [false, true] {
-        let variables = mutating::of_templates(&policies, old).unwrap();
+        let variables = mutating::template::variables(&policies, old).unwrap();
         let names: std::collections::HashSet<_> = variables.iter().map(|it| &it.name).collect();
         assert_eq!(names.len(), variables.len());
         assert_eq!(variables.iter().any(|it| it.name == "old_created"), old);

@@ -3,7 +3,7 @@
 
 use super::super::exempt::stamps;
 use super::super::pods::{Variable, pod_in, variable};
-use super::variables as mutations;
+use super::added::variables as mutations;
 use crate::cel::rename::rename;
 use crate::policy::compile::Policy;
 
