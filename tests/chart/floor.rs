@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::helm::{CHART, Helm, RELEASE};
 use super::permissions;
+use super::remediation::tested;
 use super::world::{NAMESPACE, World};
 use crate::support::control_plane::seconds;
 use crate::support::eventually;
@@ -48,6 +49,7 @@ fn a_floor_judges_while_podgate_is_dead_and_goes_and_comes_with_its_value_and_re
     installed(world, Helm::Four);
     permissions::compare(world, |it| it.need != Need::For("remediation"));
     world.checks();
+    println!("   helm test: {}", tested(world));
     dies(world);
     works(world);
     comes_back_from_an_empty_namespace(world);

@@ -60,7 +60,7 @@ fn running_workloads_are_repaired_and_an_uninstall_releases_policies(world: &Wor
 }
 
 /// Runs `helm test`; returns the phase of the test.
-fn tested(world: &World) -> String {
+pub fn tested(world: &World) -> String {
     let printed =
         Helm::Four.run(world, &["test", RELEASE]).unwrap_or_else(|error| panic!("{error}"));
     printed.lines().find(|line| line.contains("Phase")).unwrap_or_default().trim().to_owned()
