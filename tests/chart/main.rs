@@ -48,7 +48,6 @@ const SUITES: &[Named] = &[
     ("floor", || one_world(floor::TRIALS, floor::LONG)),
     ("prometheus", || one_world(prometheus::TRIALS, &[])),
     ("rollout", || one_world(rollout::TRIALS, rollout::LONG)),
-    ("floor", || one_world(floor::TRIALS, floor::LONG)),
     ("beat", || one_world(beat::TRIALS, &[])),
     ("outage", || one_world(outage::TRIALS, &[])),
     ("permissions", || one_world(permissions::TRIALS, permissions::LONG)),
