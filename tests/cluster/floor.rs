@@ -12,7 +12,7 @@ mod lease;
 mod several;
 
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use podgate::policy::workload::Kind;
@@ -190,8 +190,13 @@ fn judges(plane: &ControlPlane) {
     plane.kubectl(&["apply", "-f", "-"]).given(&policy).ok();
 }
 
-/// The library that shifts a program's clock.
-fn fake_time() -> String {
+/// The library that shifts a program's clock. Worlds start side by side, and only one may install it.
+fn fake_time() -> &'static str {
+    static LIBRARY: OnceLock<String> = OnceLock::new();
+    LIBRARY.get_or_init(install_fake_time)
+}
+
+fn install_fake_time() -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/debian.sh");
     let found = Command::new(script).args(["faketime", "faketime"]).output().unwrap();
     assert!(found.status.success(), "{}", text(&found.stderr));
