@@ -11,7 +11,7 @@ use crate::policy::injector::{FILLING, asking};
 use crate::policy::mutation::TAGGING;
 use crate::policy::rule::{Breach, Rule};
 
-/// What is added to the pod: `retagged`, `filled`, `added` and `mark`, which [`patch`] reads. `None` if nothing can be
+/// What is added to the pod: `retagged`, `filled`, `added` and `mark`, which [`super::patch`] reads. `None` if nothing can be
 /// added. `stamps` has the time of the write.
 pub fn variables(policies: &[&Policy], stamps: Variable) -> Option<Vec<Variable>> {
     let (fixes, tags) = (fixes(policies), tags(policies));
