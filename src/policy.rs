@@ -29,7 +29,7 @@ pub(crate) mod exemption;
 mod expressions;
 pub(crate) mod field_path;
 pub mod floor_state;
-mod glob;
+pub mod glob;
 pub mod grace;
 pub mod image;
 pub(crate) mod in_force;

@@ -6,6 +6,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::policy::glob::wildcard;
+
 /// The name of the files that hold patterns for their folder.
 pub(super) const FILE_NAME: &str = ".podgateignore";
 
@@ -165,35 +167,15 @@ fn matches(pattern: &[Segment], names: &[&str]) -> bool {
 }
 
 fn is_name(tokens: &[Token], name: &str) -> bool {
-    let name: Vec<char> = name.chars().collect();
-    let (mut at, mut read) = (0, 0);
-    // The position of the last `*`, and the end of the text that it matches so far.
-    let mut star = None;
-    while let Some(&character) = name.get(read) {
-        let one = match tokens.get(at) {
-            Some(Token::Star) => {
-                star = Some((at, read));
-                at += 1;
-                continue;
-            }
-            Some(Token::One) => true,
-            Some(Token::Char(expected)) => *expected == character,
-            Some(Token::Class { negated, ranges }) => {
-                ranges.iter().any(|(first, last)| (first..=last).contains(&&character)) != *negated
-            }
-            None => false,
-        };
-        if one {
-            at += 1;
-            read += 1;
-        } else {
-            let Some((position, taken)) = star else { return false };
-            star = Some((position, taken + 1));
-            at = position + 1;
-            read = taken + 1;
+    let fits = |token: &Token, character| match token {
+        Token::Star => false,
+        Token::One => true,
+        Token::Char(expected) => *expected == character,
+        Token::Class { negated, ranges } => {
+            ranges.iter().any(|(first, last)| (*first..=*last).contains(&character)) != *negated
         }
-    }
-    tokens.iter().skip(at).all(|rest| matches!(rest, Token::Star))
+    };
+    wildcard(tokens, name, |it| matches!(it, Token::Star), fits)
 }
 
 #[cfg(test)]

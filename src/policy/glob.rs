@@ -9,18 +9,30 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
     if text.len() > MAX_TEXT {
         return false;
     }
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
+    let pattern: Vec<char> = pattern.chars().collect();
+    let fits = |expected: &char, character| *expected == '?' || *expected == character;
+    wildcard(&pattern, text, |it| *it == '*', fits)
+}
+
+/// Whether a pattern, of any kind of tokens, matches a whole text: a token that `is_star` stands for any text, any other
+/// for one character that it `fits`.
+pub fn wildcard<T>(
+    pattern: &[T],
+    text: &str,
+    is_star: impl Fn(&T) -> bool,
+    fits: impl Fn(&T, char) -> bool,
+) -> bool {
+    let text: Vec<char> = text.chars().collect();
     let (mut at, mut read) = (0, 0);
-    // The position of the last `*`, and the end of the text that it matches so far.
+    // The position of the last star, and the end of the text that it matches so far.
     let mut star = None;
     while let Some(&character) = text.get(read) {
         match pattern.get(at) {
-            Some('*') => {
+            Some(token) if is_star(token) => {
                 star = Some((at, read));
                 at += 1;
             }
-            Some(&expected) if expected == '?' || expected == character => {
+            Some(token) if fits(token, character) => {
                 at += 1;
                 read += 1;
             }
@@ -32,7 +44,7 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
             }
         }
     }
-    pattern.iter().skip(at).all(|rest| *rest == '*')
+    pattern.iter().skip(at).all(is_star)
 }
 
 #[cfg(test)]

@@ -144,14 +144,18 @@ pub fn is_over(time: &str) -> String {
     format!("variables.stamps.exists(s, s >= timestamp({}))", text(time))
 }
 
+/// The times at which managers wrote the object's fields, in CEL.
+pub const MANAGER_STAMPS: &str = "dyn(object).metadata.?managedFields.orValue([]).filter(f, has(f.time)).map(f, timestamp(f.time))";
+
 /// The times at which the object was written, as the API server stamped them.
 pub fn stamps() -> Variable {
     variable(
         "stamps",
-        "request.operation == 'CREATE' ? \
-         (dyn(object).metadata.?creationTimestamp.orValue(null) == null ? [] : \
-         [timestamp(dyn(object).metadata.creationTimestamp)]) : \
-         dyn(object).metadata.?managedFields.orValue([]).filter(f, has(f.time)).map(f, timestamp(f.time))",
+        format!(
+            "request.operation == 'CREATE' ? \
+             (dyn(object).metadata.?creationTimestamp.orValue(null) == null ? [] : \
+             [timestamp(dyn(object).metadata.creationTimestamp)]) : {MANAGER_STAMPS}"
+        ),
     )
 }
 

@@ -24,7 +24,7 @@ use super::super::protected::Protected;
 use super::exempt::stamps;
 use super::expression::text;
 use super::groups::groups;
-use super::objects::API_VERSION;
+use super::objects::{API_VERSION, managed};
 use super::{Action, CompiledPolicy, Loss, Options, compile};
 use crate::api::EnforcementMode;
 
@@ -205,8 +205,7 @@ impl Floor {
         });
         put(&mut binding, "/spec", "paramRef", lease);
         for object in [&mut policy, &mut binding] {
-            let managed = json!({"app.kubernetes.io/managed-by": "podgate"});
-            put(object, "/metadata", "labels", managed);
+            put(object, "/metadata", "labels", managed());
             if let Some(label) = label {
                 put(object, "/metadata/labels", LABEL, json!(label));
             }

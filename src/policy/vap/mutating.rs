@@ -16,6 +16,7 @@ pub mod template;
 
 use serde_json::{Value, json};
 
+use super::exempt::MANAGER_STAMPS;
 use super::groups::Group;
 use super::objects::{API_VERSION, is_no_mirror, managed};
 use super::options::Options;
@@ -73,10 +74,7 @@ pub fn compile(group: &Group<'_>, options: &Options<'_>) -> Option<MutatingPolic
 
 /// The time of the write. The API server stamps the creation only after mutation, but the manager of the fields before.
 fn stamps() -> Variable {
-    variable(
-        "stamps",
-        "dyn(object).metadata.?managedFields.orValue([]).filter(f, has(f.time)).map(f, timestamp(f.time))",
-    )
+    variable("stamps", MANAGER_STAMPS)
 }
 
 /// The JSON Pointer of a path of fields.
