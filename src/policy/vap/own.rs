@@ -136,16 +136,20 @@ fn same(reads: &Reads) -> String {
     if all.is_empty() { "true".to_owned() } else { format!("({})", all.join(" && ")) }
 }
 
-/// What is at a path of a value, as a list: whether each field on the way is there, and the end of the path.
+/// What is at a path of a value, as a list: what is on the way (of a map that it is there, else its whole value), and
+/// the end of the path.
 fn value(from: &str, steps: &[PathStep], end: End, depth: usize) -> String {
     let fields = steps.iter().take_while(|it| matches!(it, PathStep::Field(_))).count();
     let (fields, rest) = steps.split_at_checked(fields).unwrap_or_default();
     let mut path = format!("optional.of(dyn({from}))");
     let mut parts = Vec::new();
-    for step in fields {
+    for (place, step) in fields.iter().enumerate() {
         if let PathStep::Field(name) = step {
+            // Nothing is below a text or a number, whose change counts all the same. The pod itself is a map.
+            if depth + place > 0 {
+                parts.push(format!("dyn({path}.optMap(v, type(v) == map ? dyn(true) : dyn(v)))"));
+            }
             let _ = write!(path, "[?{}]", text(name));
-            parts.push(format!("dyn({path}.hasValue())"));
         }
     }
     let (element, key) = (format!("e{depth}"), format!("k{depth}"));
