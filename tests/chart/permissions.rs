@@ -105,7 +105,7 @@ fn who_has_no_other_right_may_read_policies_and_write_none_and_not_read_them_whe
 ) {
     Helm::Four.install(world, &["--set=replicas=1"]);
     world.shop();
-    let user = world.plane.kubeconfig_for("nobody");
+    let user = world.plane.kubeconfig("jane");
     let kubectl = |args: &[&str]| world.plane.kubectl(args).by(user.clone());
     let reads = ["clusterdevopspolicies", "devopspolicies"];
     eventually("the cluster policies to be readable", || {
