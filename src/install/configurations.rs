@@ -80,9 +80,10 @@ pub(crate) async fn protected(cluster: &Cluster) -> Result<Protected, kube::Erro
         .filter(|webhook| webhook.name == VALIDATE_WEBHOOK)
         .map(|webhook| left_out(webhook.namespace_selector.as_ref()));
     let first = left_out.next().unwrap_or_default();
-    Ok(Protected::with(left_out.fold(first, |all, these| {
-        all.into_iter().filter(|it| these.contains(it)).collect()
-    })))
+    Ok(Protected::with(
+        left_out
+            .fold(first, |all, these| all.into_iter().filter(|it| these.contains(it)).collect()),
+    ))
 }
 
 /// The names of the namespaces that a selector leaves out by name.

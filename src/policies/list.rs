@@ -15,7 +15,8 @@ use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 
 /// The permissions that the lists need, as messages name them. The chart gives them to every authenticated user.
-const OF_NAMESPACES: &str = "list on devopspolicies.devops.stochastic.io (the chart's policies.readableByAuthenticated)";
+const OF_NAMESPACES: &str =
+    "list on devopspolicies.devops.stochastic.io (the chart's policies.readableByAuthenticated)";
 const OF_CLUSTER: &str = "list on clusterdevopspolicies.devops.stochastic.io (the chart's policies.readableByAuthenticated)";
 
 /// The policies of a cluster: the usable ones, and the faults of the others.

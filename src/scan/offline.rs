@@ -49,9 +49,8 @@ pub fn declared(inputs: &[Input]) -> Namespaces {
 
 /// The namespaces of the objects that run pods. `default` is that of those which name none.
 pub fn namespaces_of_workloads(inputs: &[Input], default: &str) -> BTreeSet<String> {
-    let found = |input: &Input| {
-        input.read(|text| workload_namespaces(text, default)).unwrap_or_default()
-    };
+    let found =
+        |input: &Input| input.read(|text| workload_namespaces(text, default)).unwrap_or_default();
     in_parallel(inputs, found).into_iter().flatten().collect()
 }
 

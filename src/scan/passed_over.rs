@@ -176,7 +176,10 @@ mod tests {
             ("# {{ x }}\napiVersion: v1\nkind: [Pod\n", None),
             ("apiVersion: v1\nkind: [Pod\na: \"{{ $labels.x }}\"\nb: [ '{% x %}' ]\n", None),
             ("apiVersion: v1\nkind: [Pod\na: 'it''s {{ x }}'\n", None),
-            ("apiVersion: v1\nkind: Pod\na: \"{{ default \"x\" .y }}\"\n", Some(PassedOver::Template)),
+            (
+                "apiVersion: v1\nkind: Pod\na: \"{{ default \"x\" .y }}\"\n",
+                Some(PassedOver::Template),
+            ),
             ("apiVersion: v1\nkind: Pod\na: {{ .x }} # y\n", Some(PassedOver::Template)),
             ("apiVersion: v1\nkind: Pod\na: x{{ .x }}\n", Some(PassedOver::Template)),
             ("apiVersion: v1\nkind: Pod\na: \"{{ x }}\n  y\"\n", Some(PassedOver::Template)),

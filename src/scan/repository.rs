@@ -55,8 +55,7 @@ pub fn read(
     let kustomizations = Kustomizations::of(&inputs);
     let mut repository = Repository::default();
     let rendered_charts = repository.charts(&charts, rendering, progress);
-    let rendered_kustomizations =
-        repository.kustomizations(&kustomizations, rendering, progress);
+    let rendered_kustomizations = repository.kustomizations(&kustomizations, rendering, progress);
     let whole = kustomizations.files_of(&rendered_kustomizations);
     let mut kept = Vec::new();
     for mut input in inputs {

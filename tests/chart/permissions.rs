@@ -111,7 +111,9 @@ fn who_has_no_other_right_may_read_policies_and_write_none_and_not_read_them_whe
     eventually("the cluster policies to be readable", || {
         kubectl(&["get", "clusterdevopspolicies", "-o", "name"]).result()
     });
-    assert!(kubectl(&["get", "devopspolicies", "-n", SHOP, "-o", "name"]).ok().contains("baseline"));
+    assert!(
+        kubectl(&["get", "devopspolicies", "-n", SHOP, "-o", "name"]).ok().contains("baseline")
+    );
     kubectl(&["get", "devopspolicies", "-A", "-o", "name"]).ok();
     for refused in [
         &["delete", "devopspolicy", "baseline", "-n", SHOP][..],
@@ -126,7 +128,8 @@ fn who_has_no_other_right_may_read_policies_and_write_none_and_not_read_them_whe
     for resource in reads {
         let written = ["create", "update", "patch", "delete", "deletecollection"];
         for verb in written {
-            let asked = ["auth", "can-i", verb, &format!("{resource}.devops.stochastic.io"), "-n", SHOP];
+            let asked =
+                ["auth", "can-i", verb, &format!("{resource}.devops.stochastic.io"), "-n", SHOP];
             assert_eq!(kubectl(&asked).run().stdout.trim(), "no", "{verb} {resource}");
         }
     }

@@ -15,7 +15,8 @@ use crate::support::ran::Ran;
 use crate::support::suite::{Suite, World};
 
 pub fn suite() -> Suite {
-    let cluster = World::new(|| Cluster::start_with(Default::default(), &["--protected-namespace", GUARDED]));
+    let cluster =
+        World::new(|| Cluster::start_with(Default::default(), &["--protected-namespace", GUARDED]));
     Suite::in_order()
         // Before everybody may read policies.
         .sharing(&cluster, unread::TRIALS)
@@ -46,7 +47,8 @@ impl<'c> Developer<'c> {
         let metadata = json!({"name": format!("{}-{resource}", self.name), "namespace": namespace});
         let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": verbs}]);
         let version = format!("{rbac}/v1");
-        let role = json!({"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": rules});
+        let role =
+            json!({"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": rules});
         let binding = json!({
             "apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
             "roleRef": {"apiGroup": rbac, "kind": "Role", "name": metadata["name"]},
@@ -71,7 +73,12 @@ impl<'c> Developer<'c> {
     /// Runs a command line as a shell does, with this kubectl and this podgate on the PATH.
     fn runs(&self, line: &str) -> Ran {
         let binary = binary::path();
-        let folders = [binary.parent().unwrap(), self.cluster.plane.assets(), Path::new("/usr/bin"), Path::new("/bin")];
+        let folders = [
+            binary.parent().unwrap(),
+            self.cluster.plane.assets(),
+            Path::new("/usr/bin"),
+            Path::new("/bin"),
+        ];
         let output = std::process::Command::new("sh")
             .args(["-c", line])
             .env("PATH", std::env::join_paths(folders).unwrap())
@@ -84,7 +91,13 @@ impl<'c> Developer<'c> {
 
     /// `podgate scan --live` of a file.
     fn scans(&self, file: &Path, more: &[&str]) -> Ran {
-        let scan = ["scan", file.to_str().unwrap(), "--live", "--kubeconfig", self.kubeconfig.to_str().unwrap()];
+        let scan = [
+            "scan",
+            file.to_str().unwrap(),
+            "--live",
+            "--kubeconfig",
+            self.kubeconfig.to_str().unwrap(),
+        ];
         Ran::of(&binary::run(&[&scan[..], more].concat()))
     }
 }
@@ -103,7 +116,8 @@ fn decisions(scanned: &Ran) -> Vec<String> {
     let report = scanned.json();
     let results = report["results"].as_array().unwrap().iter();
     let mut all: Vec<_> = results.map(|it| it["decision"].as_str().unwrap().to_owned()).collect();
-    let rank = |it: &String| ["deny", "grace", "warn", "audit"].iter().position(|known| known == it);
+    let rank =
+        |it: &String| ["deny", "grace", "warn", "audit"].iter().position(|known| known == it);
     all.sort_by_key(rank);
     all
 }

@@ -68,7 +68,8 @@ impl Live {
             }
             Err(error) => return Err(self.cluster.explain(error).into()),
         };
-        let protected = Protected::with([protected, &left_out].into_iter().flat_map(|it| it.names().to_vec()));
+        let protected =
+            Protected::with([protected, &left_out].into_iter().flat_map(|it| it.names().to_vec()));
         let policies = PolicySet::new(found.policies, Arc::new(found.namespaces));
         Ok(Judging { policies: policies.protecting(protected), unread, faults: found.faults })
     }

@@ -137,7 +137,8 @@ fn a_contact_is_shared_by_policies_and_one_alone_needs_no_name() {
     };
     let json = deployment("cart", r#"{"name":"web","image":"nginx"}"#);
     let contacts = |policies: Vec<Policy>| {
-        let text = with_decision(policies, &json, |_, decision| denial("x", decision, None, &RECHECK));
+        let text =
+            with_decision(policies, &json, |_, decision| denial("x", decision, None, &RECHECK));
         let lines = text.lines().filter(|line| line.starts_with("contact: "));
         lines.collect::<Vec<_>>().join("\n")
     };
@@ -172,7 +173,9 @@ fn a_denial_counts_the_rules_and_every_violation_that_it_lists() {
     };
     let text = |count: usize| {
         let policies = vec![policy("baseline", EnforcementMode::Enforce)];
-        with_decision(policies, &containers(count), |_, decision| denial("x", decision, None, &RECHECK))
+        with_decision(policies, &containers(count), |_, decision| {
+            denial("x", decision, None, &RECHECK)
+        })
     };
     for count in 1..30 {
         let text = text(count);
@@ -279,7 +282,12 @@ fn the_longest_names_leave_the_first_violation_within_900_bytes_and_the_text_wit
     let (owner, reason) = ("o".repeat(120), "\u{1b}".repeat(256));
     let policies = vec![ended(&"p".repeat(253), EnforcementMode::Enforce, &owner, &reason)];
     let text = with_decision(policies, &json, |subject, decision| {
-        denial(&object_name(subject, Some(&"s".repeat(63))), decision, Some(&"u".repeat(500)), &RECHECK)
+        denial(
+            &object_name(subject, Some(&"s".repeat(63))),
+            decision,
+            Some(&"u".repeat(500)),
+            &RECHECK,
+        )
     });
     assert!(text.len() <= MAX_DENIAL, "{} bytes", text.len());
     let second = text.match_indices("\n  forbidLatestTag").nth(1).unwrap().0;
@@ -289,8 +297,7 @@ fn the_longest_names_leave_the_first_violation_within_900_bytes_and_the_text_wit
 
 #[test]
 fn a_pod_without_a_name_is_shown_by_its_generated_prefix() {
-    let json =
-        r#"{"metadata":{"generateName":"cart-"},"spec":{"containers":[{"name":"web"}]}}"#;
+    let json = r#"{"metadata":{"generateName":"cart-"},"spec":{"containers":[{"name":"web"}]}}"#;
     let object: Object = serde_json::from_str(json).unwrap();
     let subject = Subject::of(Kind::Pod, &object).unwrap();
     assert_eq!(object_name(&subject, Some("shop")), "Pod shop/cart-*");

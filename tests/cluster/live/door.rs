@@ -30,7 +30,8 @@ fn commands(denial: &str) -> Vec<String> {
 fn shop(cluster: &Cluster) -> Namespace<'_> {
     everybody_may_read_policies(cluster);
     let shop = cluster.namespace("shop");
-    let exempt = json!([{"rules": [TAGS], "names": ["exempt"], "owner": "cart", "reason": "vendor"}]);
+    let exempt =
+        json!([{"rules": [TAGS], "names": ["exempt"], "owner": "cart", "reason": "vendor"}]);
     shop.policy("tags", &json!({"enforcementMode": "enforce", TAGS: true, "exemptions": exempt}));
     shop
 }
@@ -51,7 +52,8 @@ fn follow(developer: &Developer<'_>, denial: &str, object: &Value, expected: &[&
     for command in &commands {
         refuses(command, &developer.runs(command));
     }
-    let mended: Value = serde_json::from_str(&object.to_string().replace("\"nginx\"", "\"nginx:1.29\"")).unwrap();
+    let mended: Value =
+        serde_json::from_str(&object.to_string().replace("\"nginx\"", "\"nginx:1.29\"")).unwrap();
     let mut exempt = object.clone();
     exempt["metadata"]["name"] = json!("exempt");
     for passing in [mended, exempt] {
@@ -131,10 +133,8 @@ fn a_controllers_pod_that_is_refused_names_the_scan_that_refuses_its_workload(cl
         messages.find(|it| it.contains("check before you push")).ok_or_else(|| events.to_string())
     });
     let named = commands(&message);
-    let expected = format!(
-        "podgate scan file.json --live --fail-on denied -n {} --as controller",
-        shop.name
-    );
+    let expected =
+        format!("podgate scan file.json --live --fail-on denied -n {} --as controller", shop.name);
     assert_eq!(named, [expected]);
     let gina = Developer::new(cluster, "gina");
     gina.writes(&[object.clone()]);

@@ -29,8 +29,12 @@ fn a_policy_that_may_not_be_read_is_named_with_the_right_to_read_it_and_fails_th
     let file = ivan.writes(&[workload(Kind::Deployment, pod("nginx"))]);
     let all = "the ClusterDevOpsPolicies: cannot be read, so everything is judged without them; that needs list on \
                clusterdevopspolicies.devops.stochastic.io";
-    let own = format!("{}: its policies cannot be read, so it is judged without them; that needs list on devopspolicies", shop.name);
-    let scanned = ivan.scans(&file, &["-n", &shop.name, "-o", "json"]).exits(3).reports(&[all, &own]);
+    let own = format!(
+        "{}: its policies cannot be read, so it is judged without them; that needs list on devopspolicies",
+        shop.name
+    );
+    let scanned =
+        ivan.scans(&file, &["-n", &shop.name, "-o", "json"]).exits(3).reports(&[all, &own]);
     assert_eq!(decisions(&scanned), Vec::<String>::new());
     assert_eq!(scanned.json()["faults"].as_array().unwrap().len(), 2, "{}", scanned.stdout);
     let unread = scanned.json()["unread"][0].as_str().unwrap().to_owned();
@@ -47,7 +51,8 @@ fn a_policy_that_may_not_be_read_is_named_with_the_right_to_read_it_and_fails_th
     elsewhere["metadata"]["namespace"] = json!(other.name);
     let file = ivan.writes(&[workload(Kind::Deployment, pod("nginx")), elsewhere]);
     let own = format!("{}: its policies cannot be read", other.name);
-    let scanned = ivan.scans(&file, &["-n", &shop.name, "-o", "json"]).exits(3).reports(&[all, &own]);
+    let scanned =
+        ivan.scans(&file, &["-n", &shop.name, "-o", "json"]).exits(3).reports(&[all, &own]);
     assert_eq!(decisions(&scanned), ["deny"]);
 }
 
@@ -58,11 +63,17 @@ fn labels_that_may_not_be_read_are_taken_to_match_and_fail_the_scan(cluster: &Cl
     let file = judy.writes(&[workload(Kind::Deployment, pod("nginx"))]);
     let scan = ["-n", &shop.name, "-o", "json", "--fail-on", "denied"];
     judy.scans(&file, &scan).exits(0);
-    cluster.cluster_policy("by-label", &json!({
-        "enforcementMode": "enforce", "forbidLatestTag": true,
-        "namespaceSelector": {"matchLabels": {"judged": "by-label"}},
-    }));
-    let told = format!("{}: its labels cannot be read, which policy by-label goes by; that needs get on the namespace", shop.name);
+    cluster.cluster_policy(
+        "by-label",
+        &json!({
+            "enforcementMode": "enforce", "forbidLatestTag": true,
+            "namespaceSelector": {"matchLabels": {"judged": "by-label"}},
+        }),
+    );
+    let told = format!(
+        "{}: its labels cannot be read, which policy by-label goes by; that needs get on the namespace",
+        shop.name
+    );
     let scanned = judy.scans(&file, &scan).exits(3).reports(&[&told]);
     assert_eq!(decisions(&scanned), ["deny"]);
     judy.may(&["get"], "", "namespaces", &shop.name);
@@ -74,29 +85,38 @@ fn labels_that_may_not_be_read_are_taken_to_match_and_fail_the_scan(cluster: &Cl
 fn a_namespace_that_is_nowhere_is_a_fault_and_one_in_the_input_has_its_own_labels(
     cluster: &Cluster,
 ) {
-    let admin = Developer { kubeconfig: cluster.plane.kubeconfig("admin"), ..Developer::new(cluster, "kim") };
-    cluster.cluster_policy("by-team", &json!({
-        "enforcementMode": "enforce", "forbidLatestTag": true,
-        "namespaceSelector": {"matchLabels": {"team": "nowhere"}},
-    }));
+    let admin = Developer {
+        kubeconfig: cluster.plane.kubeconfig("admin"),
+        ..Developer::new(cluster, "kim")
+    };
+    cluster.cluster_policy(
+        "by-team",
+        &json!({
+            "enforcementMode": "enforce", "forbidLatestTag": true,
+            "namespaceSelector": {"matchLabels": {"team": "nowhere"}},
+        }),
+    );
     let file = admin.writes(&[workload(Kind::Deployment, pod("nginx"))]);
     let told = "nowhere: there is no such namespace in the cluster or in the input";
     admin.scans(&file, &["-n", "nowhere", "-o", "json"]).exits(2).reports(&[told]);
     let made = |labels: serde_json::Value| {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "nowhere", "labels": labels}});
         let file = admin.writes(&[namespace, workload(Kind::Deployment, pod("nginx"))]);
-        decisions(&admin.scans(&file, &["-n", "nowhere", "-o", "json", "--fail-on", "never"]).exits(0))
+        decisions(
+            &admin.scans(&file, &["-n", "nowhere", "-o", "json", "--fail-on", "never"]).exits(0),
+        )
     };
     assert_eq!(made(json!({"team": "nowhere"})), ["deny"]);
     assert_eq!(made(json!({"team": "other"})), Vec::<String>::new());
     // One that is there keeps the labels that the input does not name.
     let there = cluster.labelled_namespace("there", &json!({"team": "nowhere"}));
-    let object = |labels: serde_json::Value| {
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": there.name, "labels": labels}})
-    };
-    for (labels, expected) in [(json!({"a": "b"}), vec!["deny"]), (json!({"team": "other"}), vec![])] {
+    let object = |labels: serde_json::Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": there.name, "labels": labels}});
+    for (labels, expected) in
+        [(json!({"a": "b"}), vec!["deny"]), (json!({"team": "other"}), vec![])]
+    {
         let file = admin.writes(&[object(labels), workload(Kind::Deployment, pod("nginx"))]);
-        let scanned = admin.scans(&file, &["-n", &there.name, "-o", "json", "--fail-on", "never"]).exits(0);
+        let scanned =
+            admin.scans(&file, &["-n", &there.name, "-o", "json", "--fail-on", "never"]).exits(0);
         assert_eq!(decisions(&scanned), expected);
     }
     cluster.plane.kubectl(&["delete", "clusterdevopspolicy", "by-team"]).ok();
@@ -111,7 +131,8 @@ fn an_api_server_that_does_not_answer_or_does_not_know_the_user_is_an_error(clus
         change(&mut config);
         let path = lena.folder.path().join("altered");
         fs::write(&path, config.to_string()).unwrap();
-        let args = ["scan", file.to_str().unwrap(), "--live", "--kubeconfig", path.to_str().unwrap()];
+        let args =
+            ["scan", file.to_str().unwrap(), "--live", "--kubeconfig", path.to_str().unwrap()];
         Ran::of(&binary::run(&args))
     };
     altered(&|it| it["users"][0]["user"] = json!({"token": "nobody"}))
@@ -126,7 +147,9 @@ fn an_api_server_that_does_not_answer_or_does_not_know_the_user_is_an_error(clus
         (&["--live", "--policy", "x"], "cannot be used with"),
         (&["--context", "x"], "--live"),
     ] {
-        Ran::of(&binary::run(&[&["scan", file.to_str().unwrap()], more].concat())).exits(2).reports(&[told]);
+        Ran::of(&binary::run(&[&["scan", file.to_str().unwrap()], more].concat()))
+            .exits(2)
+            .reports(&[told]);
     }
 }
 

@@ -35,13 +35,23 @@ fn admin(cluster: &Cluster) -> Developer<'_> {
 }
 
 /// Asserts that the scan decides as a dry run, and with its exit code.
-fn agree(nora: &Developer<'_>, shop: &Namespace<'_>, object: &Value, more: &[&str]) -> &'static str {
+fn agree(
+    nora: &Developer<'_>,
+    shop: &Namespace<'_>,
+    object: &Value,
+    more: &[&str],
+) -> &'static str {
     let by_api_server = dry_run(shop, object);
     assert_eq!(scanned(nora, shop, object, more), by_api_server, "{} in {}", object, shop.name);
     by_api_server
 }
 
-fn scanned(nora: &Developer<'_>, shop: &Namespace<'_>, object: &Value, more: &[&str]) -> &'static str {
+fn scanned(
+    nora: &Developer<'_>,
+    shop: &Namespace<'_>,
+    object: &Value,
+    more: &[&str],
+) -> &'static str {
     let file = nora.writes(std::slice::from_ref(object));
     let flags = ["-n", &shop.name, "-o", "json", "--fail-on", "denied"];
     let scanned = nora.scans(&file, &[&flags[..], more].concat());
@@ -94,7 +104,13 @@ fn every_kind_gets_the_decision_of_a_dry_run_by_policies_of_a_namespace_and_of_t
     let mut decided = std::collections::BTreeMap::<&str, u32>::new();
     for kind in APPLIED {
         for shop in [&strict, &loose, &own] {
-            for spec in [pod("nginx"), pod("nginx:1"), probed_pod("nginx"), probed_pod("nginx:1"), probed_pod("odd:1")] {
+            for spec in [
+                pod("nginx"),
+                pod("nginx:1"),
+                probed_pod("nginx"),
+                probed_pod("nginx:1"),
+                probed_pod("odd:1"),
+            ] {
                 *decided.entry(agree(&nora, shop, &workload(kind, spec), &[])).or_default() += 1;
             }
         }
@@ -108,9 +124,14 @@ fn every_kind_gets_the_decision_of_a_dry_run_by_policies_of_a_namespace_and_of_t
 
 fn a_grace_and_its_end_are_those_of_a_dry_run(cluster: &Cluster) {
     let nora = admin(cluster);
-    for (until, of_controller) in [("2999-01-01T00:00:00Z", "warn"), ("2020-01-01T00:00:00Z", "deny")] {
+    for (until, of_controller) in
+        [("2999-01-01T00:00:00Z", "warn"), ("2020-01-01T00:00:00Z", "deny")]
+    {
         let shop = cluster.namespace("grace");
-        shop.policy("tags", &json!({"enforcementMode": "enforce", "forbidLatestTag": true, "graceUntil": until}));
+        shop.policy(
+            "tags",
+            &json!({"enforcementMode": "enforce", "forbidLatestTag": true, "graceUntil": until}),
+        );
         assert_eq!(agree(&nora, &shop, &workload(Kind::Deployment, pod("nginx")), &[]), "deny");
         let mut made = workload(Kind::Pod, pod("nginx"));
         made["metadata"]["ownerReferences"] = json!([{
@@ -150,7 +171,10 @@ fn a_protected_namespace_is_judged_by_neither(cluster: &Cluster) {
     guarded.name = GUARDED.to_owned();
     let system = Namespace { cluster, name: "kube-system".to_owned() };
     let judged = cluster.namespace("judged");
-    cluster.cluster_policy("everywhere", &json!({"enforcementMode": "enforce", "forbidLatestTag": true}));
+    cluster.cluster_policy(
+        "everywhere",
+        &json!({"enforcementMode": "enforce", "forbidLatestTag": true}),
+    );
     let object = workload(Kind::Deployment, pod("nginx"));
     decides(&judged, &object, "deny");
     for (shop, expected) in [(&judged, "deny"), (&guarded, "allow"), (&system, "allow")] {
