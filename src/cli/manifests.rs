@@ -7,16 +7,14 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use self::live::Live;
+use self::live::{Judging, Live};
 use super::args::{ClusterArgs, ProtectedArgs, bundle_parser};
 use super::failure::Failure;
 use crate::api::{BundleName, DevOpsPolicySpec};
-use crate::findings::Fault;
 use crate::inputs::{self, Found, Input};
 use crate::policies::files;
 use crate::policy::bundles;
 use crate::policy::compile::Policy;
-use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 use crate::policy::scope::{Scope, Selection};
 use crate::scan::offline;
@@ -64,14 +62,6 @@ pub(super) struct PolicySource {
 enum Policies {
     Given(Vec<Arc<Policy>>),
     Live(Live),
-}
-
-/// What judges an input.
-pub(super) struct Judging {
-    pub policies: PolicySet,
-    /// Sentences on what was not read of the cluster, and does not make a verdict weaker.
-    pub unread: Vec<String>,
-    pub faults: Vec<Fault>,
 }
 
 impl ManifestArgs {

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::super::args::ClusterArgs;
 use super::super::failure::Failure;
-use super::Judging;
 use crate::clusters::{self, Cluster};
+use crate::findings::Fault;
 use crate::inputs::Input;
 use crate::install::configurations;
 use crate::policies::live;
@@ -19,6 +19,14 @@ use crate::scan::offline;
 
 /// How long all requests together may take.
 const LIMIT: Duration = Duration::from_mins(1);
+
+/// What judges an input.
+pub(in crate::cli) struct Judging {
+    pub policies: PolicySet,
+    /// Sentences on what was not read of the cluster, and does not make a verdict weaker.
+    pub unread: Vec<String>,
+    pub faults: Vec<Fault>,
+}
 
 /// A cluster, with the runtime on which its client works.
 pub(super) struct Live {
