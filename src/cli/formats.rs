@@ -226,6 +226,7 @@ mod tests {
                 "summary": report.summary,
                 "known": report.known,
                 "unjudged": report.unjudged,
+                "unread": report.unread,
                 "faults": report.faults,
             });
             assert_eq!(parsed(ReportFormat::Json, &report), expected);

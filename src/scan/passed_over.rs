@@ -72,14 +72,19 @@ fn has_bare_mark(line: &str) -> bool {
 /// What is inside of a quoted string that ends on the same line, and what follows it.
 fn quoted(text: &str, quote: char) -> Option<(&str, &str)> {
     let inside = text.strip_prefix(quote).filter(|_| ['"', '\''].contains(&quote))?;
-    let mut escaped = false;
-    let end = inside.char_indices().find(|(_, it)| {
-        let ends = *it == quote && !escaped;
-        escaped = quote == '"' && *it == '\\' && !escaped;
-        ends
-    });
-    let (end, _) = end?;
-    Some((inside.get(..end)?, inside.get(end + 1..)?))
+    let mut characters = inside.char_indices().peekable();
+    while let Some((end, character)) = characters.next() {
+        if quote == '"' && character == '\\' {
+            characters.next();
+        } else if character == quote {
+            // A single quote is written twice inside.
+            if quote == '\'' && characters.next_if(|(_, next)| *next == quote).is_some() {
+                continue;
+            }
+            return Some((inside.get(..end)?, inside.get(end + 1..)?));
+        }
+    }
+    None
 }
 
 /// Whether every mark in a text has its end there: else the quotes are those of the template's expression.

@@ -121,8 +121,8 @@ fn of_more_violations_than_fit_the_rest_is_counted() {
     });
     let ends: Vec<_> = text.lines().skip(text.lines().count() - 4).collect();
     insta::assert_snapshot!(ends.join("\n"), @r#"
-        spec.template.spec.containers[19].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
-      and 100 more violations
+        spec.template.spec.containers[18].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
+      and 101 more violations
     learn more: podgate explain forbidLatestTag
     check before you push: kubectl apply --dry-run=server -f FILE -n shop · podgate scan FILE --live --fail-on denied -n shop
     "#);

@@ -11,6 +11,7 @@ use crate::support::ran::Ran;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Cluster> = trials![
+    what_everybody_may_do_with_policies_is_to_read_them,
     who_may_only_create_deployments_follows_the_denial_to_the_same_verdict_and_to_a_pass,
     who_applies_is_told_to_apply,
     an_object_whose_name_the_api_server_makes_is_created_again,
@@ -62,6 +63,31 @@ fn follow(developer: &Developer<'_>, denial: &str, object: &Value, expected: &[&
             let ran = developer.runs(command);
             assert_eq!(ran.code, 0, "{command}: {}{}", ran.stdout, ran.stderr);
         }
+    }
+}
+
+fn what_everybody_may_do_with_policies_is_to_read_them(cluster: &Cluster) {
+    let shop = shop(cluster);
+    let anna = Developer::new(cluster, "anna");
+    for read in
+        ["get clusterdevopspolicies", "get devopspolicies -A", "get devopspolicy tags -o yaml"]
+    {
+        anna.runs(&format!("kubectl {read} -n {}", shop.name)).exits(0);
+    }
+    for refused in [
+        "delete devopspolicy tags",
+        "label devopspolicy tags a=b",
+        "create -f file.json",
+        "get namespaces",
+        "get pods",
+        "get secrets",
+    ] {
+        anna.writes(&[json!({
+            "apiVersion": "devops.stochastic.io/v1", "kind": "ClusterDevOpsPolicy",
+            "metadata": {"name": "mine"}, "spec": {},
+        })]);
+        let ran = anna.runs(&format!("kubectl {refused} -n {}", shop.name)).exits(1);
+        assert!(ran.stderr.contains("Forbidden"), "{refused}: {}", ran.stderr);
     }
 }
 
