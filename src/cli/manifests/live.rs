@@ -61,8 +61,9 @@ impl Live {
             let left_out = configurations::protected(&self.cluster).await;
             Ok::<_, clusters::ClusterError>((found, left_out))
         };
-        let (found, left_out) =
-            self.runtime.block_on(timeout(LIMIT, read)).map_err(|_| no_answer())??;
+        // The timer must be made on the runtime.
+        let read = self.runtime.block_on(async { timeout(LIMIT, read).await });
+        let (found, left_out) = read.map_err(|_| no_answer())??;
         let mut unread = Vec::new();
         let left_out = match left_out {
             Ok(left_out) => left_out,
