@@ -109,8 +109,8 @@ fn who_applies_is_told_to_apply(cluster: &Cluster) {
     let erin = Developer::new(cluster, "erin");
     erin.may(&["get", "create", "patch"], "apps", "deployments", &shop.name);
     let object = workload(Kind::Deployment, pod("nginx"));
-    erin.writes(&[object.clone()]);
     for server_side in ["", " --server-side"] {
+        erin.writes(&[object.clone()]);
         let line = format!("kubectl apply{server_side} -f file.json -n {}", shop.name);
         let refused = erin.runs(&line).exits(1);
         follow(&erin, &refused.stderr, &object, &["kubectl apply", "podgate scan file.json"]);
