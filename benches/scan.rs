@@ -20,9 +20,9 @@ use podgate::api::BundleName;
 use podgate::inputs;
 use podgate::policy::bundles;
 use podgate::policy::compile::Policy;
-use podgate::policy::protected::Protected;
+use podgate::policy::policy_set::PolicySet;
 use podgate::policy::scope::{Scope, Selection};
-use podgate::scan::manifest::Creator;
+use podgate::scan::manifest::{Creator, ManifestJudge};
 use podgate::scan::offline;
 
 const WORKLOADS: usize = 2400;
@@ -78,15 +78,15 @@ fn scan(path: &Path, spec: &podgate::api::DevOpsPolicySpec) {
     let policy = Arc::new(Policy::compile(scope, "bench".to_owned(), spec).unwrap());
     let (inputs, faults) = inputs::find(&[PathBuf::from(path)]);
     assert!(faults.is_empty(), "{faults:?}");
-    let report = offline::scan(
-        &inputs,
-        vec![policy],
-        Protected::default(),
-        None,
-        Creator::User,
-        Timestamp::now(),
-        &|_| (),
-    );
+    let policies = PolicySet::new([policy], Arc::default());
+    let judge = ManifestJudge {
+        policies: &policies,
+        namespace: None,
+        now: Timestamp::now(),
+        as_written: false,
+        creator: Creator::User,
+    };
+    let report = offline::scan(&inputs, &judge, &|_| ());
     assert_eq!(report.summary.workloads, WORKLOADS as u64);
     assert!(report.faults.is_empty(), "{:?}", report.faults);
 }

@@ -16,6 +16,9 @@ pub struct Report {
     /// The violations that a baseline knows, which are not among the results; null without a baseline.
     pub known: Option<u64>,
     pub unjudged: Unjudged,
+    /// Sentences on what `--live` could not read of the cluster, and judged as if it were not there: what passes passes in
+    /// the cluster too. Printed on stderr too.
+    pub unread: Vec<String>,
     /// What could not be read or decided. Printed on stderr too.
     pub faults: Vec<Fault>,
 }

@@ -121,7 +121,8 @@ pub struct Found {
 /// Finds the files of paths as [`find`] does, without those of folders that `.podgateignore` files or these patterns
 /// name, and without folders of dependencies.
 pub fn find_manifests(paths: &[PathBuf], exclude: &[String]) -> Found {
-    let mut found = Search { repository: true, ..Search::default() };
+    let working = std::env::current_dir().ok();
+    let mut found = Search { repository: true, working, ..Search::default() };
     match Patterns::parse(Path::new("."), exclude.iter().map(String::as_str)) {
         Ok(patterns) => found.excluded = Some(patterns),
         Err((_, message)) => {
@@ -148,6 +149,8 @@ struct Search {
     repository: bool,
     /// The patterns of the command line.
     excluded: Option<Patterns>,
+    /// The working directory, where paths below it may be given in full.
+    working: Option<PathBuf>,
     /// The patterns of the folders that the search is in, the outermost first.
     patterns: Vec<Patterns>,
     passed_over: BTreeMap<PassedOver, u64>,
@@ -175,13 +178,22 @@ impl Search {
         }
     }
 
+    /// A path from the working directory, if it is below it.
+    fn from_working<'p>(&self, path: &'p Path) -> &'p Path {
+        let below = self.working.as_deref().and_then(|working| path.strip_prefix(working).ok());
+        below.unwrap_or(path)
+    }
+
     /// The patterns of the folders between the working directory and a folder, the outermost first.
     fn outer_patterns(&mut self, folder: &Path) -> Vec<Patterns> {
+        let below = self.from_working(folder);
         let simple =
-            folder.components().all(|it| matches!(it, Component::CurDir | Component::Normal(_)));
+            below.components().all(|it| matches!(it, Component::CurDir | Component::Normal(_)));
+        let outside = folder.components().count() - below.components().count();
         // `./a` is below both `.` and nothing, which are one folder.
         let twice = |it: &Path| it.as_os_str().is_empty() && folder.starts_with(".");
-        let outer = folder.ancestors().skip(1).filter(|it| simple && !twice(it));
+        let inside = |it: &Path| it.components().count() >= outside;
+        let outer = folder.ancestors().skip(1).filter(|it| simple && inside(it) && !twice(it));
         let mut outer: Vec<_> = outer.collect();
         outer.reverse();
         outer.iter().filter_map(|folder| self.patterns_in(folder)).collect()
@@ -210,8 +222,10 @@ impl Search {
         if self.repository && is_folder && DEPENDENCIES.iter().any(|it| name == *it) {
             return Some(PassedOver::Dependencies);
         }
-        let mut last = self.excluded.iter().chain(self.patterns.iter().rev());
-        let decided = last.find_map(|patterns| patterns.ignores(path, is_folder));
+        let excluded = self.excluded.as_ref();
+        let decided = excluded.and_then(|it| it.ignores(self.from_working(path), is_folder));
+        let mut inner = self.patterns.iter().rev();
+        let decided = decided.or_else(|| inner.find_map(|it| it.ignores(path, is_folder)));
         decided.unwrap_or(false).then_some(PassedOver::Excluded)
     }
 

@@ -3,7 +3,7 @@
 //! ([`break_glass`]).
 
 pub(crate) mod break_glass;
-mod configurations;
+pub(crate) mod configurations;
 pub mod crd;
 mod floors;
 pub mod permissions;

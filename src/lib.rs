@@ -41,6 +41,8 @@
 //!   `gitops::apply` or, to compare them, `gitops::live`.
 //! - A manifest: `inputs` (files) → `scan::repository` (charts and kustomizations) → `process` (helm, kustomize) →
 //!   `manifests::documents` (YAML with positions) → `scan::manifest` → `policy::engine` → `findings` → `cli::formats`.
+//! - What is in force for manifests (`--live`): `scan::offline` (their namespaces) → `policies::live` →
+//!   `policy::policy_set` → `scan::manifest`.
 //! - Several clusters: `clusters::contexts` (kubeconfigs) → `clusters::side_by_side` → `analysis::cluster`, for each →
 //!   `analysis::fleet` (pure) → `cli::clusters`.
 

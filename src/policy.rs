@@ -49,6 +49,7 @@ pub(crate) mod pointer;
 pub mod policy_set;
 pub mod protected;
 pub(crate) mod reads;
+pub(crate) mod recheck;
 pub mod record;
 pub mod registry;
 pub(crate) mod repaired;

@@ -57,7 +57,7 @@ fn denial(kind: &str, policy: &Value, fault: &str) -> String {
     let (namespace, name) = (clip(text("namespace")), clip(text("name")));
     format!(
         "{kind} {namespace}{slash}{name} cannot be put in force\n  {}\n\
-         fields: kubectl explain {}.spec · check before you push: podgate scan -f FILE --policy POLICY",
+         fields: kubectl explain {}.spec\ncheck before you push: kubectl apply --dry-run=server -f FILE",
         brief(fault.to_owned(), MAX_FAULT),
         kind.to_lowercase(),
     )

@@ -18,7 +18,7 @@ use crate::policy::workload::{Kind, UnknownVersion};
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(super) const REVIEW_KIND: &str = "AdmissionReview";
 
-from_objects_only!(Review<'a>, Request<'a>, GroupVersionKind<'a>, UserInfo<'a>);
+from_objects_only!(Review<'a>, Request<'a>, GroupVersionKind<'a>, UserInfo<'a>, Options<'a>);
 
 /// The most bytes of a fault, and of its path, in an error.
 const MAX_PATH: usize = 300;
@@ -46,6 +46,10 @@ pub(super) struct Request<'a> {
     namespace: Text<'a>,
     #[serde(borrow)]
     operation: Text<'a>,
+    #[serde(borrow)]
+    pub sub_resource: Text<'a>,
+    #[serde(borrow)]
+    options: Option<Options<'a>>,
     pub dry_run: Option<bool>,
     #[serde(borrow)]
     pub user_info: UserInfo<'a>,
@@ -61,6 +65,14 @@ pub(super) struct Request<'a> {
 pub(super) struct UserInfo<'a> {
     #[serde(borrow)]
     pub username: Text<'a>,
+}
+
+/// The options of the request.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
+struct Options<'a> {
+    #[serde(borrow)]
+    field_manager: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -162,6 +174,11 @@ impl<'a> Request<'a> {
 
     pub fn kind(&self) -> Result<Option<Kind>, BadReview> {
         Ok(Kind::find(&self.kind.group, &self.kind.version, &self.kind.kind)?)
+    }
+
+    /// Whether `kubectl create` sent it.
+    pub fn is_by_kubectl_create(&self) -> bool {
+        self.options.as_ref().is_some_and(|it| &*it.field_manager == "kubectl-create")
     }
 
     /// The new pod or template, with the namespace that it has or will have.

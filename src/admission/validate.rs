@@ -25,6 +25,7 @@ use crate::policy::grace::ControllerUsers;
 use crate::policy::inherited::{Before, Old};
 use crate::policy::message;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
+use crate::policy::recheck::{KubectlVerb, Recheck, ScanAs};
 use crate::policy::rule::Breach;
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
@@ -203,7 +204,10 @@ impl Reviewer<'_> {
                 .then(|| DeniedTemplate::of(subject, decision, self.seed))
                 .flatten(),
         });
-        let text = denial.as_ref().map(|it| message::denial(&it.object, decision, self.docs_url));
+        let text = denial.as_ref().map(|it| {
+            let recheck = self.recheck(request, subject, decision);
+            message::denial(&it.object, decision, self.docs_url, &recheck)
+        });
         Judged {
             answer: answer::decided(&request.uid, decision, text),
             decision: decision.outcome().as_str(),
@@ -216,6 +220,33 @@ impl Reviewer<'_> {
             decided: Decided::new(decision),
             denial,
         }
+    }
+
+    /// The commands that judge a denied object again.
+    fn recheck<'a>(
+        &self,
+        request: &Request<'_>,
+        subject: &Subject<'a>,
+        decision: &Decision<'_>,
+    ) -> Recheck<'a> {
+        let by_controller = self.controllers.created(subject, &request.user_info.username);
+        let generated = request.operation().is_ok_and(|it| it == Operation::Create)
+            && subject.metadata.is_some_and(|it| !it.generate_name.is_empty());
+        let kubectl = if by_controller || !request.sub_resource.is_empty() {
+            // The file at hand is that of the workload, or of a pod without the change.
+            None
+        } else if generated || request.is_by_kubectl_create() {
+            Some(KubectlVerb::Create)
+        } else {
+            Some(KubectlVerb::Apply)
+        };
+        let scan = match subject.kind {
+            Kind::ControllerRevision => None,
+            _ if by_controller => Some(ScanAs::Controller),
+            _ => Some(ScanAs::User),
+        };
+        let live = decision.denied.iter().any(|it| it.policy.origin.is_some());
+        Recheck { namespace: subject.namespace, kubectl, scan, live }
     }
 }
 

@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::Api;
-use kube::core::PartialObjectMeta;
 
 use super::analyzer::Analyzer;
 use super::read::{ResolvedExtent, Unread, read, unread_in};
@@ -15,6 +12,7 @@ use super::result::{Analysis, OwnPolicies};
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::policies::list::{ClusterPolicies, Unusable};
+use crate::policies::namespaces;
 use crate::policy::compile::Policy;
 use crate::policy::made_pod::MAKERS;
 use crate::policy::policy_set::PolicySet;
@@ -130,15 +128,8 @@ pub(super) async fn resolve(
         Extent::One(name) => return one(cluster, name, protected).await,
         Extent::All { or_else } => or_else,
     };
-    let mut metadata = BTreeMap::new();
-    let listed = cluster.list::<Namespace>(None, None, |json| {
-        if let Ok(namespace) = serde_json::from_str::<PartialObjectMeta<Namespace>>(json) {
-            metadata
-                .insert(namespace.metadata.name.clone().unwrap_or_default(), (&namespace).into());
-        }
-    });
-    match listed.await {
-        Ok(()) => {
+    match namespaces::all(cluster).await {
+        Ok(metadata) => {
             let names = metadata.keys().filter(|name| !protected.contains(name));
             Ok(ResolvedExtent {
                 names: names.cloned().collect(),
@@ -167,9 +158,8 @@ async fn one(
     if protected.contains(&name) {
         return Err(AnalysisError::Protected(name));
     }
-    let metadata = match Api::<Namespace>::all(cluster.client.clone()).get_metadata_opt(&name).await
-    {
-        Ok(Some(namespace)) => BTreeMap::from([(name.clone(), (&namespace).into())]),
+    let metadata = match namespaces::one(cluster, &name).await {
+        Ok(Some(namespace)) => BTreeMap::from([(name.clone(), namespace)]),
         Ok(None) => return Err(AnalysisError::NoNamespace(name)),
         // Only a namespaceSelector needs the labels; the analyzer reports a fault if there is one.
         Err(kube::Error::Api(status)) if status.code == 403 => BTreeMap::new(),

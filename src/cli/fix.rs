@@ -25,7 +25,8 @@ manifests are passed over, and templates of charts and patches of kustomizations
 Examples:
   podgate fix deploy.yaml --policy policies/ > fixed.yaml
   podgate fix deploy/ --bundle restricted --in-place
-  podgate fix deploy.yaml --policy policies/ -o patch"
+  podgate fix deploy.yaml --policy policies/ -o patch
+  podgate fix deploy/ --live --in-place"
 )]
 pub(super) struct FixArgs {
     #[command(flatten)]
@@ -48,14 +49,15 @@ enum FixFormat {
 
 impl FixArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let source = self.manifests.source()?;
         let Found { inputs, mut faults, .. } = self.manifests.inputs();
-        let Repository { inputs, .. } = repository::read(inputs, &Rendering::Never);
-        let policies =
-            offline::set(&inputs, self.manifests.policies()?, self.manifests.protected.list());
-        let namespace = self.manifests.namespace.as_deref();
+        let Repository { inputs, .. } = repository::read(inputs, &Rendering::Never, &|_| ());
+        let judging = source.judging(&inputs)?;
+        diagnostics::report_notes(&judging.unread, &[]);
+        faults.splice(0..0, judging.faults);
         let judge = ManifestJudge {
-            policies: &policies,
-            namespace,
+            policies: &judging.policies,
+            namespace: source.namespace.as_deref(),
             now: Timestamp::now(),
             as_written: true,
             creator: Creator::User,

@@ -120,6 +120,7 @@ mod tests {
             "unrenderedCharts": 0,
             "unrenderedKustomizations": 0
           },
+          "unread": [],
           "faults": []
         }
         "#);
@@ -143,6 +144,7 @@ mod tests {
             "unrenderedCharts": 0,
             "unrenderedKustomizations": 0
           },
+          "unread": [],
           "faults": [
             {
               "place": "deploy/<bad>.yaml:3:1",
@@ -188,6 +190,7 @@ mod tests {
           passedOver: {}
           unrenderedCharts: 0
           unrenderedKustomizations: 0
+        unread: []
         faults: []
         "#);
         insta::assert_snapshot!(render(ReportFormat::Yaml, &faulty(), Coloring::Plain).unwrap(), @r#"
@@ -207,6 +210,7 @@ mod tests {
           passedOver: {}
           unrenderedCharts: 0
           unrenderedKustomizations: 0
+        unread: []
         faults:
         - place: deploy/<bad>.yaml:3:1
           message: "this is no YAML:\nfound \"\t\e\" & more"
@@ -222,6 +226,7 @@ mod tests {
                 "summary": report.summary,
                 "known": report.known,
                 "unjudged": report.unjudged,
+                "unread": report.unread,
                 "faults": report.faults,
             });
             assert_eq!(parsed(ReportFormat::Json, &report), expected);

@@ -1,20 +1,26 @@
-//! The flags that `scan` and `fix` share: the manifests and the policies.
+//! The flags that `scan` and `fix` share: the manifests, and what judges them. [`ManifestArgs::source`] is the way in.
+
+mod live;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 
-use super::args::{ProtectedArgs, bundle_parser};
+use self::live::{Judging, Live};
+use super::args::{ClusterArgs, ProtectedArgs, bundle_parser};
 use super::failure::Failure;
 use crate::api::{BundleName, DevOpsPolicySpec};
-use crate::inputs::{self, Found};
+use crate::inputs::{self, Found, Input};
 use crate::policies::files;
 use crate::policy::bundles;
 use crate::policy::compile::Policy;
+use crate::policy::protected::Protected;
 use crate::policy::scope::{Scope, Selection};
+use crate::scan::offline;
 
 #[derive(Args, Debug)]
+#[command(mut_arg("kubeconfig", |it| it.requires("live")), mut_arg("context", |it| it.requires("live")))]
 pub(super) struct ManifestArgs {
     /// A manifest, a folder (read recursively), or - for stdin [default: the working directory]
     #[arg(value_name = "PATH")]
@@ -32,11 +38,30 @@ pub(super) struct ManifestArgs {
     /// Judge by a built-in bundle; see: podgate policy bundles
     #[arg(long, value_name = "NAME", value_parser = bundle_parser())]
     bundle: Option<BundleName>,
-    /// The namespace of objects without one; without this flag, every policy judges them
-    #[arg(short, long, value_name = "NAME")]
-    pub namespace: Option<String>,
+    /// Judge by the policies in force in the current cluster, as the webhook does,
+    /// as far as you may read them
+    #[arg(long, conflicts_with_all = ["policy", "bundle"])]
+    live: bool,
     #[command(flatten)]
-    pub protected: ProtectedArgs,
+    cluster: ClusterArgs,
+    /// The namespace of objects without one [default: with --live the context's,
+    /// else none, so that every policy judges them]
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    #[command(flatten)]
+    protected: ProtectedArgs,
+}
+
+/// Where the policies come from, and the namespace of objects without one.
+pub(super) struct PolicySource {
+    policies: Policies,
+    protected: Protected,
+    pub namespace: Option<String>,
+}
+
+enum Policies {
+    Given(Vec<Arc<Policy>>),
+    Live(Live),
 }
 
 impl ManifestArgs {
@@ -47,13 +72,37 @@ impl ManifestArgs {
         inputs::find_manifests(&paths, &self.exclude)
     }
 
-    /// The policies to judge by: those of the flags, else the default checks.
-    pub(super) fn policies(&self) -> Result<Vec<Arc<Policy>>, Failure> {
+    /// The policies to judge by: those of the cluster with `--live`, else those of the flags, else the default checks.
+    pub(super) fn source(&self) -> Result<PolicySource, Failure> {
+        let (protected, namespace) = (self.protected.list(), self.namespace.clone());
+        if self.live {
+            let live = Live::connect(&self.cluster)?;
+            let namespace = namespace.unwrap_or_else(|| live.namespace().to_owned());
+            let policies = Policies::Live(live);
+            return Ok(PolicySource { policies, protected, namespace: Some(namespace) });
+        }
         let mut policies = given(&self.policy, self.bundle)?;
         if policies.is_empty() {
             policies.push(everywhere(bundles::DEFAULT_CHECKS, &bundles::default_checks())?);
         }
-        Ok(policies)
+        Ok(PolicySource { policies: Policies::Given(policies), protected, namespace })
+    }
+}
+
+impl PolicySource {
+    /// The policies in force for an input.
+    pub(super) fn judging(&self, inputs: &[Input]) -> Result<Judging, Failure> {
+        let protected = self.protected.clone();
+        match &self.policies {
+            Policies::Live(live) => {
+                live.read(inputs, self.namespace.as_deref().unwrap_or_default(), &protected)
+            }
+            Policies::Given(policies) => Ok(Judging {
+                policies: offline::set(inputs, policies.clone(), protected),
+                unread: Vec::new(),
+                faults: Vec::new(),
+            }),
+        }
     }
 }
 

@@ -1,13 +1,11 @@
 //! `podgate scan`
 
+mod progress;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use super::color::{ColorArgs, Coloring};
@@ -18,13 +16,10 @@ use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
 use crate::findings::baseline::Baseline;
 use crate::findings::{Unjudged, Violation};
-use crate::inputs::{Found, Input};
-use crate::scan::manifest::Creator;
+use crate::inputs::Found;
+use crate::scan::manifest::{Creator, ManifestJudge};
 use crate::scan::offline;
-use crate::scan::repository::{self, Rendering, Repository};
-
-/// The duration after which a scan shows its progress.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::scan::repository::{Rendering, Repository};
 
 #[derive(Args, Debug)]
 #[command(
@@ -38,6 +33,7 @@ with --fail-on never it counts only where nothing could be read.
 Examples:
   podgate scan
   podgate scan deploy/ --policy policies/ -n shop -o wide
+  podgate scan deploy/ --live --fail-on denied
   podgate scan chart/ --helm-values values-prod.yaml --bundle restricted
   helm template shop chart/ --set image.tag=1.29 | podgate scan -
   podgate scan overlays/prod -o sarif --output-file podgate.sarif
@@ -105,27 +101,25 @@ impl From<CreatorArg> for Creator {
 
 impl ScanArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let policies = self.manifests.policies()?;
+        let source = self.manifests.source()?;
         let baseline = self.baseline.as_deref().map(read_baseline).transpose()?;
         let Found { inputs, faults: unread, passed_over } = self.manifests.inputs();
         let Repository { inputs, unjudged, faults, notes } =
-            repository::read(inputs, &self.rendering()?);
+            progress::rendering(inputs, &self.rendering(source.namespace.clone())?);
+        let judging = source.judging(&inputs)?;
         diagnostics::report_notes(&notes, &[]);
-        let namespace = self.manifests.namespace.as_deref();
-        let protected = self.manifests.protected.list();
-        let creator = self.creator.into();
-        let mut report = with_progress(&inputs, |progress| {
-            offline::scan(
-                &inputs,
-                policies,
-                protected,
-                namespace,
-                creator,
-                Timestamp::now(),
-                progress,
-            )
-        });
-        report.faults.splice(0..0, unread.into_iter().chain(faults));
+        diagnostics::report_notes(&judging.unread, &[]);
+        let judge = ManifestJudge {
+            policies: &judging.policies,
+            namespace: source.namespace.as_deref(),
+            now: Timestamp::now(),
+            as_written: false,
+            creator: self.creator.into(),
+        };
+        let mut report =
+            progress::judging(&inputs, |progress| offline::scan(&inputs, &judge, progress));
+        report.unread = judging.unread;
+        report.faults.splice(0..0, judging.faults.into_iter().chain(unread).chain(faults));
         report.unjudged.add(unjudged);
         report.unjudged.add(Unjudged { passed_over, ..Unjudged::default() });
         let baseline = match &self.write_baseline {
@@ -152,17 +146,15 @@ impl ScanArgs {
 }
 
 impl ScanArgs {
-    fn rendering(&self) -> Result<Rendering, Failure> {
+    /// `namespace` is that of releases.
+    fn rendering(&self, namespace: Option<String>) -> Result<Rendering, Failure> {
         if let Some(missing) = self.helm_values.iter().find(|it| !it.is_file()) {
             let missing = missing.display();
             return Err(Failure::Input(format!("--helm-values {missing}: there is no such file")));
         }
         Ok(match self.render {
             Render::Never => Rendering::Never,
-            Render::Auto => Rendering::Auto {
-                values: self.helm_values.clone(),
-                namespace: self.manifests.namespace.clone(),
-            },
+            Render::Auto => Rendering::Auto { values: self.helm_values.clone(), namespace },
         })
     }
 }
@@ -189,29 +181,4 @@ fn write_baseline(path: &Path, violations: &[Violation]) -> Result<Baseline, Fai
     fs::write(path, output::to_json(&baseline)?)
         .map_err(|error| Failure::Cluster(format!("cannot write {}: {error}", path.display())))?;
     Ok(baseline)
-}
-
-/// Runs `work` with a progress bar on a terminal's stderr, if it takes long. `work` reports the bytes done.
-fn with_progress<T>(inputs: &[Input], work: impl FnOnce(&(dyn Fn(u64) + Sync)) -> T) -> T {
-    let bar = ProgressBar::hidden();
-    bar.set_length(inputs.iter().map(Input::size).sum());
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}") {
-        bar.set_style(style);
-    }
-    let (working, over) = mpsc::channel::<()>();
-    thread::scope(|scope| {
-        let shown = &bar;
-        scope.spawn(move || {
-            if over.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                // Draws nothing where stderr is not a terminal.
-                shown.set_draw_target(ProgressDrawTarget::stderr());
-                shown.tick();
-                let _ = over.recv();
-                shown.finish_and_clear();
-            }
-        });
-        let result = work(&|bytes| bar.inc(bytes));
-        drop(working);
-        result
-    })
 }

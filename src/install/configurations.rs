@@ -7,9 +7,13 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::Deserialize;
 
-use crate::admission::registration::WEBHOOK_SUFFIX;
+use crate::admission::registration::{VALIDATE_WEBHOOK, WEBHOOK_SUFFIX};
 use crate::certs::configuration::WebhookKind;
 use crate::clusters::Cluster;
+use crate::policy::protected::Protected;
+
+/// The label that Kubernetes maintains on each namespace, and that no user can change.
+pub(super) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// A configuration of either kind.
 #[derive(Deserialize)]
@@ -62,4 +66,29 @@ pub(super) async fn list(
         }
     }?;
     found.into_iter().collect::<Result<_, _>>().map_err(kube::Error::SerdeError)
+}
+
+/// The protected namespaces: those of the cluster itself, and those that the webhook leaves out by name, which are podgate's
+/// own and the chart's `protectedNamespaces`. Of several webhooks, those that each leaves out.
+///
+/// # Errors
+/// The configurations cannot be read.
+pub(crate) async fn protected(cluster: &Cluster) -> Result<Protected, kube::Error> {
+    let configurations = list(cluster, WebhookKind::Validating).await?;
+    let webhooks = configurations.iter().flat_map(Configuration::ours);
+    let mut left_out = webhooks
+        .filter(|webhook| webhook.name == VALIDATE_WEBHOOK)
+        .map(|webhook| left_out(webhook.namespace_selector.as_ref()));
+    let first = left_out.next().unwrap_or_default();
+    Ok(Protected::with(
+        left_out
+            .fold(first, |all, these| all.into_iter().filter(|it| these.contains(it)).collect()),
+    ))
+}
+
+/// The names of the namespaces that a selector leaves out by name.
+fn left_out(selector: Option<&LabelSelector>) -> Vec<String> {
+    let expressions = selector.and_then(|it| it.match_expressions.as_ref()).into_iter().flatten();
+    let by_name = expressions.filter(|it| it.key == NAME_LABEL && it.operator == "NotIn");
+    by_name.flat_map(|it| it.values.iter().flatten().cloned()).collect()
 }

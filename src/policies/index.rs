@@ -7,11 +7,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::Event;
-use serde_json::Value;
 
 use super::Faults;
 use crate::policy::compile::Policy;
-use crate::policy::in_force::{PolicyFault, Stored};
+use crate::policy::in_force::PolicyFault;
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
 
@@ -175,23 +174,7 @@ fn read(known: Option<&Arc<Policy>>, object: &DynamicObject) -> Option<Read<Arc<
     if known.is_some_and(|known| known.origin.as_ref() == Some(&origin)) {
         return None;
     }
-    let PolicyKey { namespace, name } = PolicyKey::of(object);
-    let stored = Stored {
-        namespace: namespace.as_deref(),
-        name: &name,
-        spec: object.data.get("spec").unwrap_or(&Value::Null),
-        last_good: object.data.pointer("/status/lastGood").and_then(Value::as_str),
-    };
-    let resolved = stored.resolve();
-    let in_force = resolved.policy.map(|mut policy| {
-        policy.origin = Some(origin.clone());
-        Arc::new(policy)
-    });
-    let fault = resolved.fault.map(|(fault, fallback)| PolicyFault {
-        origin,
-        message: fault.to_string(),
-        fallback,
-    });
+    let (in_force, fault) = super::in_force(object);
     Some(Read { in_force, fault })
 }
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kube::core::DeserializeGuard;
-use kube::{Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::Resource;
+use kube::api::DynamicObject;
 use serde_json::Value;
 
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
@@ -13,7 +12,12 @@ use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::manifests::canonical::content_hash;
 use crate::policy::compile::Policy;
-use crate::policy::scope::Scope;
+use crate::policy::key::PolicyKey;
+
+/// The permissions that the lists need, as messages name them. The chart gives them to every authenticated user.
+const OF_NAMESPACES: &str =
+    "list on devopspolicies.devops.stochastic.io (the chart's policies.readableByAuthenticated)";
+const OF_CLUSTER: &str = "list on clusterdevopspolicies.devops.stochastic.io (the chart's policies.readableByAuthenticated)";
 
 /// The policies of a cluster: the usable ones, and the faults of the others.
 #[derive(Default)]
@@ -32,6 +36,8 @@ pub struct Unusable {
     /// `DevOpsPolicy NAMESPACE/NAME`, or `ClusterDevOpsPolicy NAME`.
     pub name: String,
     pub error: String,
+    /// What is in force instead.
+    pub in_force: Option<Arc<Policy>>,
 }
 
 /// Whether a list was allowed.
@@ -55,20 +61,24 @@ impl ClusterPolicies {
         let mut read = Self::default();
         if !everywhere || read.namespaced(cluster, None).await? == Listed::Forbidden {
             if everywhere && namespaces.clone().next().is_none() {
-                read.fault("the DevOpsPolicies", "cannot be read");
+                let message = format!("cannot be read; that needs {OF_NAMESPACES}");
+                read.faults.push(Fault::cluster("the DevOpsPolicies", message));
             }
             for namespace in namespaces {
                 if read.namespaced(cluster, Some(namespace)).await? == Listed::Forbidden {
-                    read.fault(
-                        namespace,
-                        "its policies cannot be read, so it is judged without them",
+                    let message = format!(
+                        "its policies cannot be read, so it is judged without them; that needs {OF_NAMESPACES} there"
                     );
+                    read.faults.push(Fault::cluster(namespace, message));
                 }
             }
         }
-        if read.cluster_wide(cluster).await? == Listed::Forbidden {
-            let message = "cannot be read, so everything is judged without them";
-            read.fault("the ClusterDevOpsPolicies", message);
+        let all = read.add::<ClusterDevOpsPolicy>(cluster, None, "ClusterDevOpsPolicy");
+        if all.await? == Listed::Forbidden {
+            let message = format!(
+                "cannot be read, so everything is judged without them; that needs {OF_CLUSTER}"
+            );
+            read.faults.push(Fault::cluster("the ClusterDevOpsPolicies", message));
         }
         Ok(read)
     }
@@ -79,37 +89,19 @@ impl ClusterPolicies {
         cluster: &Cluster,
         namespace: Option<&str>,
     ) -> Result<Listed, ClusterError> {
-        self.add::<DevOpsPolicy>(cluster, namespace, "DevOpsPolicy", |policy| {
-            let scope = Scope::Namespace(policy.namespace().unwrap_or_default());
-            Policy::compile(scope, policy.name_any(), &policy.spec)
-                .map_err(|error| error.to_string())
-        })
-        .await
+        self.add::<DevOpsPolicy>(cluster, namespace, "DevOpsPolicy").await
     }
 
-    /// Lists the `ClusterDevOpsPolicies`.
-    async fn cluster_wide(&mut self, cluster: &Cluster) -> Result<Listed, ClusterError> {
-        self.add::<ClusterDevOpsPolicy>(cluster, None, "ClusterDevOpsPolicy", |policy| {
-            Policy::compile_cluster(policy.name_any(), &policy.spec)
-                .map_err(|error| error.to_string())
-        })
-        .await
-    }
-
-    async fn add<K>(
+    async fn add<K: Resource<DynamicType = ()>>(
         &mut self,
         cluster: &Cluster,
         namespace: Option<&str>,
         kind: &'static str,
-        compile: impl Fn(K) -> Result<Policy, String>,
-    ) -> Result<Listed, ClusterError>
-    where
-        K: Resource<DynamicType = ()> + DeserializeOwned + Send,
-    {
+    ) -> Result<Listed, ClusterError> {
         let mut objects = Vec::new();
         let listed = cluster.list::<K>(namespace, None, |json| {
             let hash = content_hash(&serde_json::from_str::<Value>(json).unwrap_or_default());
-            objects.push((serde_json::from_str::<DeserializeGuard<K>>(json), hash));
+            objects.push((serde_json::from_str::<DynamicObject>(json), hash));
         });
         match listed.await {
             Ok(()) => {}
@@ -125,30 +117,16 @@ impl ClusterPolicies {
         }
         for (object, hash) in objects {
             let object = object.map_err(|error| cluster.explain(kube::Error::SerdeError(error)))?;
-            let name = match object.namespace() {
-                Some(namespace) => format!("{kind} {namespace}/{}", object.name_any()),
-                None => format!("{kind} {}", object.name_any()),
-            };
+            let name = PolicyKey::of(&object).to_string();
             self.hashes.insert(name.clone(), hash);
-            let origin = super::origin(object.meta());
-            let policy = object.0.map_err(|error| error.to_string()).and_then(&compile);
-            match policy {
-                Ok(mut policy) => {
-                    policy.origin = Some(origin);
-                    self.policies.push(Arc::new(policy));
+            match super::in_force(&object) {
+                (Some(policy), None) => self.policies.push(policy),
+                (in_force, fault) => {
+                    let error = fault.map(|it| it.message).unwrap_or_default();
+                    self.unusable.push(Unusable { name, error, in_force });
                 }
-                Err(error) => self.unusable.push(Unusable { name, error }),
             }
         }
         Ok(Listed::Complete)
-    }
-
-    fn fault(&mut self, place: &str, message: &str) {
-        let fault = Fault {
-            place: place.to_owned(),
-            message: message.to_owned(),
-            kind: FaultKind::Cluster,
-        };
-        self.faults.push(fault);
     }
 }

@@ -295,6 +295,14 @@ impl Policy {
         self.validations.iter().map(|(name, _)| &**name)
     }
 
+    /// Whether its verdicts depend on the labels or annotations of namespaces.
+    pub fn reads_namespaces(&self) -> bool {
+        let validations = self.spec.validations.iter().flatten().map(|it| &it.expression);
+        let variables = self.spec.variables.iter().flatten().map(|it| &it.expression);
+        let mut expressions = validations.chain(variables);
+        self.scope.reads_labels() || expressions.any(|it| it.contains("namespaceObject"))
+    }
+
     /// Whether it enables a rule that reads whole pods.
     pub fn reads_documents(&self) -> bool {
         self.spec_checks.iter().any(|it| it.rule.reads_document)

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
-use kube::core::PartialObjectMeta;
 use serde_json::Value;
 
 use super::finalizer::{self, Finalizer};
@@ -21,6 +19,7 @@ use crate::leader;
 use crate::leader::claim::{Claim, WriteError};
 use crate::policies;
 use crate::policies::list::ClusterPolicies;
+use crate::policies::namespaces;
 use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::{Namespaces, PolicySet};
@@ -69,18 +68,12 @@ impl ManualRepairs {
         if let Some(fault) = read.faults.first() {
             return Err(ClusterError::Forbidden(format!("{}: {}", fault.place, fault.message)));
         }
-        let mut namespaces = Namespaces::new();
-        let listed = cluster.list::<Namespace>(None, None, |json| {
-            if let Ok(it) = serde_json::from_str::<PartialObjectMeta<Namespace>>(json) {
-                namespaces.insert(it.metadata.name.clone().unwrap_or_default(), (&it).into());
-            }
-        });
         // Only policies with a namespace selector need the namespaces' labels.
         let selects = read.policies.iter().any(|it| it.scope.reads_labels());
-        match listed.await {
+        let namespaces = match namespaces::all(&cluster).await {
             Err(error) if selects => return Err(cluster.explain(error)),
-            _ => {}
-        }
+            listed => listed.unwrap_or_default(),
+        };
         let transactions = Transactions { client: cluster.client.clone(), claim: Claim::by_hand() };
         Ok(Self { cluster, transactions, policies: read.policies, namespaces, protected })
     }

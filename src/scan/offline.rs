@@ -1,57 +1,70 @@
 //! Scans files, for `podgate scan`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use jiff::Timestamp;
-
-use super::manifest::{Creator, JudgedText, ManifestJudge, ScoredWorkload};
+use super::manifest::{JudgedText, ManifestJudge, ScoredWorkload};
 use super::passed_over::{self, Unreadable};
 use super::rendered;
 use crate::findings::Report;
 use crate::inputs::{Input, Origin};
-use crate::manifests::documents;
+use crate::manifests::documents::{self, Manifest};
 use crate::manifests::node::{Content, Node};
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
 use crate::policy::protected::Protected;
 use crate::policy::score::{Costs, Loss, Tally, Workload};
+use crate::policy::workload::Kind;
 
-/// Judges every file by the policies. `namespace` is the namespace of objects that name none. `progress` is called with
-/// the size in bytes of each finished file. Each core reads one file at a time; the report is in the order of the
-/// files.
+/// Judges every file. `progress` is called with the size in bytes of each finished file. Each core reads one file at a
+/// time; the report is in the order of the files.
 pub fn scan(
     inputs: &[Input],
-    policies: Vec<Arc<Policy>>,
-    protected: Protected,
-    namespace: Option<&str>,
-    creator: Creator,
-    now: Timestamp,
+    judge: &ManifestJudge<'_>,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Report {
-    let set = set(inputs, policies, protected);
-    let judge = ManifestJudge { policies: &set, namespace, now, as_written: false, creator };
     let judged = in_parallel(inputs, |input| {
-        let judged = judge_input(&judge, input);
+        let judged = judge_input(judge, input);
         progress(input.size());
         judged
     });
-    report(judged, &set)
+    report(judged, judge.policies)
 }
 
 /// The policies with the labels of the `Namespace` objects in the input, if any policy reads them.
 pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>, protected: Protected) -> PolicySet {
-    let reads = |policy: &Arc<Policy>| policy.scope.reads_labels() || policy.reads_documents();
-    let mut namespaces = Namespaces::new();
-    if policies.iter().any(reads) {
-        for known in in_parallel(inputs, namespaces_of) {
-            namespaces.extend(known);
-        }
-    }
+    let reads = policies.iter().any(|it| it.reads_namespaces());
+    let namespaces = if reads { declared(inputs) } else { Namespaces::new() };
     PolicySet::new(policies, Arc::new(namespaces)).protecting(protected)
+}
+
+/// The `Namespace` objects of the input. Its errors are reported when it is judged.
+pub fn declared(inputs: &[Input]) -> Namespaces {
+    let known = in_parallel(inputs, |input| input.read(namespaces_in).unwrap_or_default());
+    known.into_iter().flatten().collect()
+}
+
+/// The namespaces of the objects that run pods. `default` is that of those which name none.
+pub fn namespaces_of_workloads(inputs: &[Input], default: &str) -> BTreeSet<String> {
+    let found =
+        |input: &Input| input.read(|text| workload_namespaces(text, default)).unwrap_or_default();
+    in_parallel(inputs, found).into_iter().flatten().collect()
+}
+
+fn workload_namespaces(text: &str, default: &str) -> BTreeSet<String> {
+    let objects = documents::read(text).flatten().filter(|object| {
+        let Manifest { api_version, kind, .. } = object;
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        matches!(Kind::find(group, version, kind), Ok(Some(_)))
+    });
+    let namespace = |object: Manifest<'_>| {
+        let own = object.node.get("metadata").and_then(|it| it.get("namespace"));
+        own.and_then(Node::as_str).filter(|it| !it.is_empty()).unwrap_or(default).to_owned()
+    };
+    objects.map(namespace).collect()
 }
 
 fn judge_input(judge: &ManifestJudge<'_>, input: &Input) -> JudgedText {
@@ -66,11 +79,6 @@ fn judge_input(judge: &ManifestJudge<'_>, input: &Input) -> JudgedText {
         Unreadable::Fault(fault) => JudgedText::faulty(fault),
         Unreadable::PassedOver(what) => JudgedText::passed_over(what),
     })
-}
-
-/// The `Namespace` objects of a file. Its errors are reported when the file is judged.
-fn namespaces_of(input: &Input) -> Namespaces {
-    input.read(namespaces_in).unwrap_or_default()
 }
 
 fn namespaces_in(text: &str) -> Namespaces {

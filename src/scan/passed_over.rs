@@ -43,6 +43,56 @@ fn has_marks(text: &str) -> bool {
     TEMPLATE_MARKS.iter().any(|mark| text.contains(mark))
 }
 
+/// Whether a line has a template's mark that may break the YAML: one that is not in a comment, nor, with its end, in a
+/// quoted string of the line.
+fn has_bare_mark(line: &str) -> bool {
+    let mut rest = line;
+    let mut last = ' ';
+    while let Some(next) = rest.chars().next() {
+        let starts = last.is_whitespace() || "[{,:-".contains(last);
+        if next == '#' && last.is_whitespace() {
+            return false;
+        }
+        if starts && let Some((inside, after)) = quoted(rest, next) {
+            if has_marks(inside) && !is_closed(inside) {
+                return true;
+            }
+            (rest, last) = (after, next);
+            continue;
+        }
+        if TEMPLATE_MARKS.iter().any(|mark| rest.starts_with(mark)) {
+            return true;
+        }
+        rest = rest.get(next.len_utf8()..).unwrap_or_default();
+        last = next;
+    }
+    false
+}
+
+/// What is inside of a quoted string that ends on the same line, and what follows it.
+fn quoted(text: &str, quote: char) -> Option<(&str, &str)> {
+    let inside = text.strip_prefix(quote).filter(|_| ['"', '\''].contains(&quote))?;
+    let mut characters = inside.char_indices().peekable();
+    while let Some((end, character)) = characters.next() {
+        if quote == '"' && character == '\\' {
+            characters.next();
+        } else if character == quote {
+            // A single quote is written twice inside.
+            if quote == '\'' && characters.next_if(|(_, next)| *next == quote).is_some() {
+                continue;
+            }
+            return Some((inside.get(..end)?, inside.get(end + 1..)?));
+        }
+    }
+    None
+}
+
+/// Whether every mark in a text has its end there: else the quotes are those of the template's expression.
+fn is_closed(text: &str) -> bool {
+    let count = |mark: &str| text.matches(mark).count();
+    [("{{", "}}"), ("{%", "%}"), ("<%", "%>")].iter().all(|(open, end)| count(open) == count(end))
+}
+
 /// Why the text of an input cannot be had.
 pub enum Unreadable {
     Fault(Fault),
@@ -78,7 +128,7 @@ pub(super) fn of(source: Source, text: &str, error: &ManifestError) -> Option<Pa
 
 /// What a text of a folder that cannot be read is passed over as; `None` if it looks like a manifest.
 fn broken(text: &str) -> Option<PassedOver> {
-    if has_marks(text) {
+    if text.lines().any(has_bare_mark) {
         Some(PassedOver::Template)
     } else if looks_like_a_manifest(text) {
         None
@@ -127,6 +177,18 @@ mod tests {
             ("", Some(PassedOver::Other)),
             ("apiVersion: v1\nkind: Pod\n{{- if .Values.x }}\n", Some(PassedOver::Template)),
             ("apiVersion: v1\nkind: Pod\n{% if x %}\n", Some(PassedOver::Template)),
+            ("apiVersion: v1\nkind: [Pod # {{ x }}\n", None),
+            ("# {{ x }}\napiVersion: v1\nkind: [Pod\n", None),
+            ("apiVersion: v1\nkind: [Pod\na: \"{{ $labels.x }}\"\nb: [ '{% x %}' ]\n", None),
+            ("apiVersion: v1\nkind: [Pod\na: 'it''s {{ x }}'\n", None),
+            (
+                "apiVersion: v1\nkind: Pod\na: \"{{ default \"x\" .y }}\"\n",
+                Some(PassedOver::Template),
+            ),
+            ("apiVersion: v1\nkind: Pod\na: {{ .x }} # y\n", Some(PassedOver::Template)),
+            ("apiVersion: v1\nkind: Pod\na: x{{ .x }}\n", Some(PassedOver::Template)),
+            ("apiVersion: v1\nkind: Pod\na: \"{{ x }}\n  y\"\n", Some(PassedOver::Template)),
+            ("apiVersion: v1\nkind: Pod\na: don't {{ 'x' }}\n", Some(PassedOver::Template)),
         ] {
             assert_eq!(broken(text), expected, "{text}");
         }

@@ -44,13 +44,18 @@ pub struct Repository {
 }
 
 /// Sorts the files of an input, and renders what is to be rendered. Charts and kustomizations are those that were found
-/// in folders; a file that is named on the command line stays what it is.
-pub fn read(inputs: Vec<Input>, rendering: &Rendering) -> Repository {
+/// in folders; a file that is named on the command line stays what it is. `progress` is called with each folder before
+/// it is rendered.
+pub fn read(
+    inputs: Vec<Input>,
+    rendering: &Rendering,
+    progress: &(dyn Fn(String) + Sync),
+) -> Repository {
     let charts = Charts::of(&inputs);
     let kustomizations = Kustomizations::of(&inputs);
     let mut repository = Repository::default();
-    let rendered_charts = repository.charts(&charts, rendering);
-    let rendered_kustomizations = repository.kustomizations(&kustomizations, rendering);
+    let rendered_charts = repository.charts(&charts, rendering, progress);
+    let rendered_kustomizations = repository.kustomizations(&kustomizations, rendering, progress);
     let whole = kustomizations.files_of(&rendered_kustomizations);
     let mut kept = Vec::new();
     for mut input in inputs {
@@ -78,7 +83,12 @@ pub fn read(inputs: Vec<Input>, rendering: &Rendering) -> Repository {
 
 impl Repository {
     /// Renders the charts; returns the normal paths of those that were rendered.
-    fn charts(&mut self, charts: &Charts, rendering: &Rendering) -> HashSet<PathBuf> {
+    fn charts(
+        &mut self,
+        charts: &Charts,
+        rendering: &Rendering,
+        progress: &(dyn Fn(String) + Sync),
+    ) -> HashSet<PathBuf> {
         let roots: Vec<_> = charts.roots().collect();
         let (values, namespace, helm) = match rendering {
             _ if roots.is_empty() => return HashSet::new(),
@@ -97,7 +107,10 @@ impl Repository {
             ));
             return HashSet::new();
         };
-        let texts = in_parallel(&roots, |chart| helm.template(chart, values, namespace.as_deref()));
+        let texts = in_parallel(&roots, |chart| {
+            progress(path::shown(&chart.folder));
+            helm.template(chart, values, namespace.as_deref())
+        });
         let mut rendered = HashSet::new();
         for (chart, text) in roots.into_iter().zip(texts) {
             let Chart { folder, normal, .. } = chart;
@@ -114,6 +127,7 @@ impl Repository {
         &mut self,
         kustomizations: &Kustomizations,
         rendering: &Rendering,
+        progress: &(dyn Fn(String) + Sync),
     ) -> HashSet<PathBuf> {
         let roots: Vec<_> = kustomizations.roots().collect();
         if roots.is_empty() {
@@ -136,7 +150,10 @@ impl Repository {
             self.unjudged.unrendered_kustomizations = roots.len() as u64;
             return HashSet::new();
         };
-        let texts = in_parallel(&roots, |it| program.build(&it.folder));
+        let texts = in_parallel(&roots, |it| {
+            progress(path::shown(&it.folder));
+            program.build(&it.folder)
+        });
         let mut rendered = HashSet::new();
         for (kustomization, text) in roots.into_iter().zip(texts) {
             let from = RenderedFrom::Kustomization(path::shown(&kustomization.file));

@@ -20,7 +20,10 @@ use crate::support::binary;
 use crate::support::eventually;
 use crate::support::suite::{Trials, trials};
 
-pub const TRIALS: Trials<World> = trials![the_roles_of_the_chart_are_the_table_of_permissions];
+pub const TRIALS: Trials<World> = trials![
+    the_roles_of_the_chart_are_the_table_of_permissions,
+    who_has_no_other_right_may_read_policies_and_write_none_and_not_read_them_where_the_value_is_off,
+];
 pub const LONG: Trials<World> =
     trials![each_rule_of_the_roles_is_needed, each_rule_of_the_floors_role_is_needed];
 
@@ -92,6 +95,54 @@ fn the_roles_of_the_chart_are_the_table_of_permissions(world: &World) {
     Helm::Four.upgrade(world, &["--set=remediation.enabled=true"]);
     compare(world, |it| !of_floor(it));
     Helm::Four.upgrade(world, &[]);
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.forget_all();
+}
+
+fn who_has_no_other_right_may_read_policies_and_write_none_and_not_read_them_where_the_value_is_off(
+    world: &World,
+) {
+    Helm::Four.install(world, &["--set=replicas=1"]);
+    world.shop();
+    let user = world.plane.kubeconfig("jane");
+    let kubectl = |args: &[&str]| world.plane.kubectl(args).by(user.clone());
+    let reads = ["clusterdevopspolicies", "devopspolicies"];
+    eventually("the cluster policies to be readable", || {
+        kubectl(&["get", "clusterdevopspolicies", "-o", "name"]).result()
+    });
+    assert!(
+        kubectl(&["get", "devopspolicies", "-n", SHOP, "-o", "name"]).ok().contains("baseline")
+    );
+    kubectl(&["get", "devopspolicies", "-A", "-o", "name"]).ok();
+    for refused in [
+        &["delete", "devopspolicy", "baseline", "-n", SHOP][..],
+        &["label", "devopspolicy", "baseline", "-n", SHOP, "a=b"],
+        &["get", "pods", "-n", SHOP],
+        &["get", "secrets", "-n", NAMESPACE],
+        &["get", "validatingwebhookconfigurations"],
+        &["get", "namespaces"],
+    ] {
+        assert!(kubectl(refused).fails().contains("Forbidden"), "{refused:?}");
+    }
+    for resource in reads {
+        let written = ["create", "update", "patch", "delete", "deletecollection"];
+        for verb in written {
+            let asked =
+                ["auth", "can-i", verb, &format!("{resource}.devops.stochastic.io"), "-n", SHOP];
+            assert_eq!(kubectl(&asked).run().stdout.trim(), "no", "{verb} {resource}");
+        }
+    }
+    Helm::Four.upgrade(world, &["--set=replicas=1,policies.readableByAuthenticated=false"]);
+    eventually("the policies not to be readable", || {
+        for resource in reads {
+            let (read, printed) = kubectl(&["get", resource, "-n", SHOP]).output();
+            if read || !printed.contains("Forbidden") {
+                return Err(printed);
+            }
+        }
+        Ok(())
+    });
     Helm::Four.uninstall(world);
     world.is_clean();
     world.forget_all();

@@ -27,6 +27,7 @@ mod grace;
 mod in_tree;
 mod install;
 mod leadership;
+mod live;
 mod modes;
 mod mutating;
 #[path = "../chart/netns.rs"]
@@ -68,6 +69,7 @@ const SUITES: &[Named] = suites![
     gitops,
     in_tree,
     install,
+    live,
     mutating,
     outage,
     pod_security,

@@ -186,6 +186,7 @@ fn a_finding_names_its_place_its_rule_and_its_policy() {
         "unrenderedCharts": 0,
         "unrenderedKustomizations": 0
       },
+      "unread": [],
       "faults": []
     }
     "#);

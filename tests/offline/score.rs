@@ -15,10 +15,9 @@ use podgate::inputs;
 use podgate::policy::compile::Policy;
 use podgate::policy::made_pod::made_pod;
 use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
-use podgate::policy::protected::Protected;
 use podgate::policy::scope::{Scope, Selection};
 use podgate::policy::workload::Kind;
-use podgate::scan::manifest::Creator;
+use podgate::scan::manifest::{Creator, ManifestJudge};
 use podgate::scan::offline;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -133,9 +132,15 @@ fn scanned(policies: &[Arc<Policy>], objects: &[Value]) -> Option<u8> {
     fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())
         .unwrap();
     let (inputs, faults) = inputs::find(&[file]);
-    let protected = Protected::default();
-    let report =
-        offline::scan(&inputs, policies.to_vec(), protected, None, Creator::User, now(), &|_| ());
+    let policies = PolicySet::new(policies.iter().cloned(), Arc::default());
+    let judge = ManifestJudge {
+        policies: &policies,
+        namespace: None,
+        now: now(),
+        as_written: false,
+        creator: Creator::User,
+    };
+    let report = offline::scan(&inputs, &judge, &|_| ());
     assert!(faults.is_empty() && report.faults.is_empty(), "{:?}", report.faults);
     report.summary.score
 }

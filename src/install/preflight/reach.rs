@@ -3,19 +3,14 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::core::PartialObjectMeta;
-
 use super::super::configurations;
 use super::beat::Beats;
 use super::check::{Check, CheckSubject};
-use crate::admission::registration::VALIDATE_WEBHOOK;
 use crate::api::EnforcementMode;
-use crate::certs::configuration::WebhookKind;
 use crate::clusters::Cluster;
+use crate::policies::namespaces;
 use crate::policy::compile::Policy;
-use crate::policy::policy_set::{Namespaces, PolicySet};
-use crate::policy::protected::Protected;
+use crate::policy::policy_set::PolicySet;
 use crate::policy::scope::Scope;
 
 /// The most policies that a check names.
@@ -26,9 +21,10 @@ pub(super) async fn reach(cluster: &Cluster, policies: &[Arc<Policy>], beats: Be
     if policies.is_empty() {
         return checks;
     }
-    match namespaces(cluster).await {
+    match namespaces::all(cluster).await {
         Ok(namespaces) => {
-            let protected = protected(cluster).await;
+            // Another check says so where the configurations cannot be read.
+            let protected = configurations::protected(cluster).await.unwrap_or_default();
             let set = PolicySet::new(policies.iter().cloned(), Arc::new(namespaces));
             checks.extend(covered(&set.protecting(protected)));
         }
@@ -81,35 +77,6 @@ fn covered(set: &PolicySet) -> Vec<Check> {
         })
     };
     set.policies().iter().filter_map(check).collect()
-}
-
-async fn namespaces(cluster: &Cluster) -> Result<Namespaces, kube::Error> {
-    let mut found = Namespaces::new();
-    let mut unreadable = None;
-    cluster
-        .list::<Namespace>(None, None, |json| {
-            match serde_json::from_str::<PartialObjectMeta<Namespace>>(json) {
-                Ok(namespace) => {
-                    let name = namespace.metadata.name.clone().unwrap_or_default();
-                    found.insert(name, (&namespace).into());
-                }
-                Err(error) => unreadable = Some(error),
-            }
-        })
-        .await?;
-    unreadable.map_or(Ok(found), |error| Err(kube::Error::SerdeError(error)))
-}
-
-/// The protected namespaces: those of the cluster itself, and those that the webhook leaves out, which are podgate's own
-/// and the chart's `protectedNamespaces`. Where the configurations cannot be read, which another check says, the former.
-async fn protected(cluster: &Cluster) -> Protected {
-    let configurations = configurations::list(cluster, WebhookKind::Validating).await;
-    let configurations = configurations.unwrap_or_default();
-    let webhooks = configurations.iter().flat_map(configurations::Configuration::ours);
-    let left_out = webhooks
-        .filter(|webhook| webhook.name == VALIDATE_WEBHOOK)
-        .flat_map(|webhook| super::selection::left_out(webhook.namespace_selector.as_ref()));
-    Protected::with(left_out)
 }
 
 fn named(all: &[&str]) -> String {

@@ -3,12 +3,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::super::configurations::InstalledWebhook;
+use super::super::configurations::{InstalledWebhook, NAME_LABEL};
 use super::check::{Check, CheckSubject};
 use crate::admission::registration::{ALIVE_WEBHOOK, MUTATE_WEBHOOK, VALIDATE_WEBHOOK};
-
-/// The label that Kubernetes maintains on each namespace, and that no user can change.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// The settings that keep objects from podgate: warnings, since an admin may have intended them.
 pub(super) fn faults(title: &str, webhook: &InstalledWebhook) -> Vec<Check> {
@@ -71,13 +68,6 @@ fn selects_by_labels(selector: Option<&LabelSelector>) -> bool {
         it.match_labels.as_ref().is_some_and(|labels| !labels.is_empty())
             || it.match_expressions.as_ref().is_some_and(|all| !all.is_empty())
     })
-}
-
-/// The names of the namespaces that a selector leaves out by name.
-pub(super) fn left_out(selector: Option<&LabelSelector>) -> impl Iterator<Item = String> {
-    let expressions = selector.and_then(|it| it.match_expressions.clone()).into_iter().flatten();
-    let by_name = expressions.filter(|it| it.key == NAME_LABEL && it.operator == "NotIn");
-    by_name.flat_map(|it| it.values.unwrap_or_default())
 }
 
 /// Whether a selector uses the names of namespaces alone.

@@ -22,6 +22,7 @@ pub(super) struct Program {
     name: &'static str,
     /// The words before the folder.
     words: &'static [&'static str],
+    limits: Limits,
 }
 
 impl Program {
@@ -40,7 +41,7 @@ impl Program {
         let file = format!("{name}{}", env::consts::EXE_SUFFIX);
         let paths = env::split_paths(&folders).filter(|folder| folder.is_absolute());
         let path = paths.map(|folder| folder.join(&file)).find(|path| path.is_file())?;
-        Some(Self { path, name, words })
+        Some(Self { path, name, words, limits: LIMITS })
     }
 
     /// Renders a chart.
@@ -82,7 +83,7 @@ impl Program {
 
     fn run(&self, command: &mut Command) -> Result<Vec<u8>, String> {
         let ran =
-            process::run(command, LIMITS).map_err(|error| format!("{} {error}", self.name))?;
+            process::run(command, self.limits).map_err(|error| format!("{} {error}", self.name))?;
         if ran.status.success() {
             return Ok(ran.output);
         }
@@ -90,5 +91,32 @@ impl Program {
         let lines: Vec<_> = errors.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
         let errors = if lines.is_empty() { ran.status.to_string() } else { lines.join(" ") };
         Err(brief(format!("{} cannot render it: {errors}", self.name), MAX_MESSAGE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_prints_too_much_or_never_ends_is_a_fault_that_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let built = |script: &str, limits: Limits| {
+            let path = folder.path().join("kustomize");
+            fs::write(&path, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            Program { path, name: "kustomize", words: &["build"], limits }.build(folder.path())
+        };
+        let forever = Limits { time: Duration::from_millis(50), ..LIMITS };
+        let error = built("exec sleep 1000", forever).unwrap_err();
+        assert_eq!(error, "kustomize gave no answer within 50ms");
+        let little = Limits { output: 2 << 20, ..LIMITS };
+        let error = built("exec head -c 2097153 /dev/zero", little).unwrap_err();
+        assert_eq!(error, "kustomize printed more than 2 MiB");
+        let whole = built("exec head -c 2097152 /dev/zero", little).unwrap();
+        assert_eq!(whole.len(), 2 << 20);
     }
 }

@@ -44,6 +44,29 @@ fn patterns_of_files_and_flags_leave_out_what_is_in_folders() {
 }
 
 #[test]
+fn patterns_are_those_of_the_working_directory_however_a_path_is_given() {
+    let folder = repository(&["a.yaml", "deploy/b.yaml", "deploy/old/c.yaml", "old/d.yaml"]);
+    folder.write(".podgateignore", b"/deploy/old\n");
+    // What the process itself calls its working directory.
+    let whole = folder.path().canonicalize().unwrap();
+    for (path, excluded, expected) in [
+        ("", "/old", &["a.yaml", "deploy/b.yaml"][..]),
+        ("", "/deploy", &["a.yaml", "old/d.yaml"]),
+        ("deploy", "/deploy/b.yaml", &[]),
+        ("deploy", "/b.yaml", &["deploy/b.yaml"]),
+    ] {
+        let full = whole.join(path).display().to_string();
+        let relative = format!("./{path}");
+        for given in [full.trim_end_matches('/'), &relative] {
+            let found = files(&folder, &[given, "--exclude", excluded]);
+            let below = format!("{}/", whole.display());
+            let found: Vec<_> = found.iter().map(|it| it.trim_start_matches(&below)).collect();
+            assert_eq!(found, expected, "{given} without {excluded}");
+        }
+    }
+}
+
+#[test]
 fn a_pattern_that_is_none_is_a_fault_with_its_place() {
     let folder = repository(&["a.yaml"]);
     let answer = folder.scan(&["--exclude", "[a"]);

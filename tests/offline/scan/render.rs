@@ -224,3 +224,26 @@ fn fix_edits_neither_templates_nor_patches() {
         assert_eq!(text, deployment("web", ""), "{file}");
     }
 }
+
+#[test]
+fn a_chart_that_renders_more_than_256_mib_is_a_fault_and_the_rest_is_judged() {
+    let folder = Folder::with(&[("web.yaml", &deployment("web", ""))]);
+    chart(&folder, "charts/big", "name: big\n");
+    let programs = Programs::only("helm", "exec head -c 269484032 /dev/zero");
+    let answer = scan(&programs, &folder, &[]);
+    assert_eq!((answer.code, answer.count("workloads")), (2, 1), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("charts/big: helm printed more than 256 MiB"),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn a_terminal_shows_what_is_rendered_while_it_takes_long() {
+    let folder = Folder::with(&[]);
+    chart(&folder, "charts/slow", "name: slow\n");
+    let programs = Programs::only("helm", "until [ -e \"$STUB_LOG\" ]; do sleep 0.05; done");
+    let shown = "rendering charts/slow";
+    assert!(programs.scan_on_a_terminal(&folder, shown).contains(shown));
+}

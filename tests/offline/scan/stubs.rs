@@ -2,8 +2,10 @@
 //! and logs its words.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,13 +23,55 @@ impl Programs {
         for name in names {
             // The last word that is a folder is what helm and kustomize render.
             let script = format!(
-                "#!/bin/sh\nPATH=/usr/bin:/bin\necho \"{name} $*, kubeconfig $KUBECONFIG\" >> \"$STUB_LOG\"\nfor word; do [ -d \"$word\" ] && folder=$word; done\ncat \"$folder/.rendered\"\n"
+                "echo \"{name} $*, kubeconfig $KUBECONFIG\" >> \"$STUB_LOG\"\nfor word; do [ -d \"$word\" ] && folder=$word; done\ncat \"$folder/.rendered\""
             );
-            let path = programs.0.path().join(name);
-            fs::write(&path, script).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            programs.add(name, &script);
         }
         programs
+    }
+
+    /// A PATH with this program alone.
+    pub(super) fn only(name: &str, script: &str) -> Self {
+        let programs = Self::with(&[]);
+        programs.add(name, script);
+        programs
+    }
+
+    fn add(&self, name: &str, script: &str) {
+        let path = self.0.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Scans on a terminal, until `shown` is on it; then tells the program, which waits for its log. Returns all that was
+    /// on the terminal.
+    pub(super) fn scan_on_a_terminal(&self, folder: &Folder, shown: &str) -> String {
+        let scan = format!("{} scan", binary::path().display());
+        // The program of util-linux, which runs a command on a terminal of its own.
+        let mut script = Command::new("script")
+            .args(["-qec", &scan, "/dev/null"])
+            .env("SHELL", "/bin/sh")
+            .env("TERM", "xterm")
+            .env("STUB_LOG", self.log_file())
+            .env("PATH", std::env::join_paths([self.0.path(), Path::new("/usr/bin")]).unwrap())
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut terminal, mut all, mut bytes) =
+            (script.stdout.take().unwrap(), Vec::new(), [0; 4096]);
+        loop {
+            match terminal.read(&mut bytes).unwrap() {
+                0 => break,
+                count => all.extend_from_slice(&bytes[..count]),
+            }
+            if String::from_utf8_lossy(&all).contains(shown) {
+                fs::write(self.log_file(), "").unwrap();
+            }
+        }
+        script.wait().unwrap();
+        String::from_utf8_lossy(&all).into_owned()
     }
 
     /// Scans with this PATH; as text if `args` have an `-o`, else as JSON.
