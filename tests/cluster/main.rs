@@ -19,6 +19,7 @@ mod callers;
 mod cel;
 mod certificates;
 mod cluster_commands;
+mod developer;
 mod fleet;
 mod floor;
 mod footprint;
@@ -39,6 +40,7 @@ mod remediation;
 mod slipped;
 #[path = "../support/support.rs"]
 mod support;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -65,6 +67,7 @@ const SUITES: &[Named] = suites![
     callers,
     cel,
     cluster_commands,
+    developer,
     gitops,
     in_tree,
     install,
@@ -74,6 +77,7 @@ const SUITES: &[Named] = suites![
     preview,
     refused,
     slipped,
+    tools,
 ];
 
 fn main() -> ExitCode {
