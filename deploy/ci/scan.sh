@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The scan of the GitHub action (action.yml): annotations, the job's summary, a SARIF file and outputs. Its inputs are
-# the environment variables below; lists have an item on each line. It exits with 0, and writes podgate's exit code to the
-# outputs, so that what follows runs whatever was found.
+# the environment variables below; lists have an item on each line. Where there is a report it exits with 0, and writes
+# podgate's exit code to the outputs, so that the next steps run whatever was found.
 set -euo pipefail
 
 podgate=${PODGATE:-podgate}
@@ -40,7 +40,10 @@ tell
 # The same report in other forms. Only the first run decides, and says what it could not read.
 for format in json markdown sarif; do
   "$podgate" "${words[@]}" --fail-on=never -o "$format" --output-file "$folder/podgate.$format" -- "${paths[@]}" \
-    2>"$folder/stderr" || [ -s "$folder/podgate.$format" ] || { tell; exit "$((code > 0 ? code : 3))"; }
+    2>"$folder/stderr" || [ -s "$folder/podgate.$format" ] || {
+    [ "$code" -ne 0 ] || tell
+    exit "$((code > 0 ? code : 3))"
+  }
 done
 cat "$folder/podgate.markdown" >>"$GITHUB_STEP_SUMMARY"
 # The summary's fields are the only ones of these names at this depth.

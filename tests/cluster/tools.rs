@@ -13,13 +13,13 @@ use crate::support::binary;
 use crate::support::control_plane::{assets, text};
 use crate::support::pipeline::{Releases, commit, run_in, script, snippet};
 use crate::support::ran::Ran;
-use crate::support::suite::{Alone, Suite, alone};
+use crate::support::suite::{Alone, Suite, trials};
 
 pub fn suite() -> Suite {
     Suite::of(2).alone(TRIALS)
 }
 
-const TRIALS: Alone = alone![
+const TRIALS: Alone = trials![
     kubectl_runs_and_completes_its_plugin,
     krew_installs_the_release_as_a_plugin,
     pre_commit_fixes_and_scans_what_is_committed,
