@@ -64,11 +64,7 @@ pub(super) fn complete(mut root: Command, words: &[String]) -> String {
     } else {
         let positional = command.get_positionals().next();
         let words = positional.map(values).unwrap_or_default();
-        (
-            [subcommands(command), words].concat(),
-            last,
-            positional.map_or(NO_FILES, files),
-        )
+        ([subcommands(command), words].concat(), last, positional.map_or(NO_FILES, files))
     };
     let mut answer = String::new();
     for (word, about) in candidates.iter().filter(|(word, _)| word.starts_with(typed)) {
@@ -82,7 +78,9 @@ fn flag<'c>(command: &'c Command, word: &str) -> Option<&'c Arg> {
     command.get_arguments().filter(|arg| arg.get_action().takes_values()).find(|arg| {
         match word.strip_prefix("--") {
             Some(long) => arg.get_long() == Some(long),
-            None => arg.get_short().is_some_and(|short| word.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))),
+            None => arg.get_short().is_some_and(|short| {
+                word.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))
+            }),
         }
     })
 }
@@ -93,7 +91,9 @@ fn subcommands(command: &Command) -> Vec<(String, String)> {
 }
 
 fn flags(command: &Command) -> Vec<(String, String)> {
-    let shown = command.get_opts().chain(command.get_arguments().filter(|it| !it.get_action().takes_values()));
+    let shown = command
+        .get_opts()
+        .chain(command.get_arguments().filter(|it| !it.get_action().takes_values()));
     let shown = shown.filter(|it| !it.is_hide_set());
     shown.filter_map(|it| Some((format!("--{}", it.get_long()?), line(it.get_help())))).collect()
 }

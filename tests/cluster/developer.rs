@@ -90,9 +90,7 @@ impl Clone {
     fn pipeline(&self, releases: &Releases) -> Ended {
         let inputs = action_inputs();
         let inputs: Vec<_> = inputs.iter().map(|(name, it)| (name.as_str(), it.as_str())).collect();
-        Job::with(&self.path, &inputs)
-            .variable("PODGATE_DOWNLOAD_URL", &releases.address)
-            .run()
+        Job::with(&self.path, &inputs).variable("PODGATE_DOWNLOAD_URL", &releases.address).run()
     }
 }
 
@@ -109,7 +107,8 @@ fn a_refused_deployment_is_mended_until_its_pipeline_passes(cluster: &Cluster) {
         }),
     );
     let kubeconfig = cluster.plane.kubeconfig("admin");
-    let export = ["policy", "export", "-n", &shop.name, "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let export =
+        ["policy", "export", "-n", &shop.name, "--kubeconfig", kubeconfig.to_str().unwrap()];
     let policies = run_in(Path::new("."), "podgate", &export).exits(0).stdout;
     let clone = Clone::of_an_application(&policies);
     let deploy = clone.path.join("deploy");
@@ -138,9 +137,15 @@ fn refused(shop: &Namespace<'_>, deploy: &Path) -> String {
 
 /// The lines of a denial that name a rule begin with it and its severity: `forbidLatestTag (high)`.
 fn every_rule_that_it_names_is_explained(clone: &Clone, denial: &str) {
-    let rules = denial.lines().filter_map(|line| line.trim().split_once(" (")?.1.contains(") · policy ").then(|| line.trim()));
+    let rules = denial.lines().filter_map(|line| {
+        line.trim().split_once(" (")?.1.contains(") · policy ").then(|| line.trim())
+    });
     let rules: Vec<_> = rules.map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(rules, ["forbidLatestTag", "requireLivenessProbe", "requireReadinessProbe"], "{denial}");
+    assert_eq!(
+        rules,
+        ["forbidLatestTag", "requireLivenessProbe", "requireReadinessProbe"],
+        "{denial}"
+    );
     for rule in rules {
         clone.podgate(&["explain", rule]).exits(0).prints(&[rule, "Passes"]);
     }
@@ -148,7 +153,11 @@ fn every_rule_that_it_names_is_explained(clone: &Clone, denial: &str) {
 
 /// `podgate fix` sets the probes; the version of the image is the developer's to choose.
 fn mended_by_what_it_says(clone: &Clone, denial: &str) {
-    clone.scan().exits(1).prints(&["deploy/cart.yaml:15:11", "forbidLatestTag", "requireLivenessProbe"]);
+    clone.scan().exits(1).prints(&[
+        "deploy/cart.yaml:15:11",
+        "forbidLatestTag",
+        "requireLivenessProbe",
+    ]);
     clone
         .podgate(&["fix", "deploy/", "--policy", "policies/", "--in-place"])
         .exits(0)

@@ -56,7 +56,10 @@ fn kubectl_runs_and_completes_its_plugin() {
     let run = |args: &[&str]| kubectl(&[folder.path()], args);
     run(&["plugin", "list", "--name-only"]).exits(0).prints(&["kubectl-podgate"]);
     run(&["podgate", "scan", "--help"]).exits(0).prints(&["Usage: kubectl podgate scan"]);
-    assert!(!run(&["__complete", "podgate", "sc"]).stdout.contains("scan"), "not by kubectl itself");
+    assert!(
+        !run(&["__complete", "podgate", "sc"]).stdout.contains("scan"),
+        "not by kubectl itself"
+    );
 
     link("kubectl_complete-podgate");
     run(&["__complete", "podg"]).exits(0).prints(&["podgate"]);
@@ -75,7 +78,8 @@ fn krew_manifest(sha256: &str) -> String {
         let line = line.replace("{{ .TagName }}", concat!("v", env!("CARGO_PKG_VERSION")));
         let called = line.strip_prefix("    {{addURIAndSha \"");
         let uri = called.map(|it| it.split_once("\" .TagName }}").unwrap().0);
-        manifest += &uri.map_or(line.clone(), |uri| format!("    uri: {uri}\n    sha256: {sha256}"));
+        manifest +=
+            &uri.map_or(line.clone(), |uri| format!("    uri: {uri}\n    sha256: {sha256}"));
         manifest.push('\n');
     }
     manifest
@@ -108,7 +112,11 @@ fn krew_installs_the_release_as_a_plugin() {
 /// A repository with the guide's pre-commit configuration, whose hooks come from a repository on this machine.
 fn with_hooks() -> (TempDir, TempDir) {
     let hooks = tempfile::tempdir().unwrap();
-    fs::write(hooks.path().join(".pre-commit-hooks.yaml"), include_str!("../../.pre-commit-hooks.yaml")).unwrap();
+    fs::write(
+        hooks.path().join(".pre-commit-hooks.yaml"),
+        include_str!("../../.pre-commit-hooks.yaml"),
+    )
+    .unwrap();
     commit(hooks.path(), "hooks");
     let tag = concat!("v", env!("CARGO_PKG_VERSION"));
     run_in(hooks.path(), "git", &["tag", tag]).exits(0);
@@ -117,8 +125,14 @@ fn with_hooks() -> (TempDir, TempDir) {
         .replace("https://github.com/stochastic-io/podgate", hooks.path().to_str().unwrap());
     let files = [
         (".pre-commit-config.yaml", config.as_str()),
-        ("policies/policy.yaml", "apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: a}\nspec: {forbidLatestTag: true, requireReadinessProbe: true, defaultProbe: {}}\n"),
-        ("deploy/pod.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n    - name: web\n      image: nginx\n      ports: [{containerPort: 80}]\n"),
+        (
+            "policies/policy.yaml",
+            "apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: a}\nspec: {forbidLatestTag: true, requireReadinessProbe: true, defaultProbe: {}}\n",
+        ),
+        (
+            "deploy/pod.yaml",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n    - name: web\n      image: nginx\n      ports: [{containerPort: 80}]\n",
+        ),
     ];
     for (name, content) in files {
         let file = folder.path().join(name);
@@ -190,7 +204,8 @@ fn metadata_and_snippets_are_what_their_schemas_ask() {
         ("vendor.gitlab-ci", "gitlab.yml"),
     ]);
     for (schema, file) in files {
-        run_in(folder.path(), checker.to_str().unwrap(), &["--builtin-schema", schema, file]).exits(0);
+        run_in(folder.path(), checker.to_str().unwrap(), &["--builtin-schema", schema, file])
+            .exits(0);
     }
     let hooks = script(".pre-commit-hooks.yaml");
     let pre_commit = tool("python.sh", "pre-commit");

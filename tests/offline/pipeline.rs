@@ -43,8 +43,10 @@ fn run(repository: &TempDir, inputs: &[(&str, &str)]) -> Ended {
     let guide = action_inputs();
     let guide = guide.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let podgate = binary::path();
-    let given: Vec<_> =
-        guide.chain([("binary", podgate.to_str().unwrap())]).chain(inputs.iter().copied()).collect();
+    let given: Vec<_> = guide
+        .chain([("binary", podgate.to_str().unwrap())])
+        .chain(inputs.iter().copied())
+        .collect();
     Job::with(repository.path(), &given).run()
 }
 
@@ -58,9 +60,19 @@ fn the_action_fails_where_the_policy_is_broken_and_says_what_and_where() {
         commands[0].starts_with("::error file=deploy/cart.yaml,line=9,col=11,title=forbidLatestTag (high)::Deployment cart, container web: "),
         "{commands:?}"
     );
-    assert!(commands[1].starts_with("::notice title=podgate::1 violation (1 high)"), "{commands:?}");
-    assert!(ended.summary.starts_with("### podgate: 1 violation (1 high) in 1 workload"), "{}", ended.summary);
-    assert_eq!((ended.outputs["score"].as_str(), ended.outputs["violations"].as_str()), ("70", "1"));
+    assert!(
+        commands[1].starts_with("::notice title=podgate::1 violation (1 high)"),
+        "{commands:?}"
+    );
+    assert!(
+        ended.summary.starts_with("### podgate: 1 violation (1 high) in 1 workload"),
+        "{}",
+        ended.summary
+    );
+    assert_eq!(
+        (ended.outputs["score"].as_str(), ended.outputs["violations"].as_str()),
+        ("70", "1")
+    );
     assert_eq!(ended.sarif()["runs"][0]["results"][0]["ruleId"], "forbidLatestTag");
     let [(action, inputs)] = ended.used.as_slice() else { panic!("{:?}", ended.used) };
     assert!(action.starts_with("github/codeql-action/upload-sarif@"), "{action}");
@@ -79,7 +91,8 @@ fn the_action_passes_where_nothing_is_broken() {
 fn an_upload_that_is_refused_is_told_and_changes_nothing() {
     let podgate = binary::path();
     let repository = repository("nginx:1.29");
-    let inputs = [("binary", podgate.to_str().unwrap()), ("upload-sarif", "true"), ("policy", "policies")];
+    let inputs =
+        [("binary", podgate.to_str().unwrap()), ("upload-sarif", "true"), ("policy", "policies")];
     let ended = Job::with(repository.path(), &inputs).refuses_other_actions().run();
     assert!(!ended.failed, "{}", ended.log);
     assert!(ended.log.contains("the job needs security-events: write"), "{}", ended.log);
@@ -102,8 +115,12 @@ fn every_input_of_the_action_reaches_the_scan() {
     }
     assert!(run(&folder, &[("fail-on", "never"), ("min-score", "71")]).failed);
     assert!(!run(&folder, &[("fail-on", "never"), ("min-score", "70")]).failed);
-    run_in(folder.path(), "podgate", &["scan", "deploy", "--policy=policies", "--write-baseline=known.json"])
-        .exits(0);
+    run_in(
+        folder.path(),
+        "podgate",
+        &["scan", "deploy", "--policy=policies", "--write-baseline=known.json"],
+    )
+    .exits(0);
     assert!(!run(&folder, &[("baseline", "known.json")]).failed);
 }
 
@@ -123,7 +140,8 @@ fn what_is_no_input_of_podgate_fails_the_action_with_podgates_words() {
 #[test]
 fn neither_an_input_nor_a_files_name_is_code_or_a_command() {
     let folder = repository("nginx:1.29");
-    let awkward = ["$(touch pwned)", "`touch pwned`", "a; touch pwned", "'; touch pwned; '", "--help"];
+    let awkward =
+        ["$(touch pwned)", "`touch pwned`", "a; touch pwned", "'; touch pwned; '", "--help"];
     for input in ["paths", "policy", "bundle", "fail-on", "version", "exclude"] {
         for value in awkward {
             let mut inputs = vec![(input, value)];
@@ -142,7 +160,10 @@ fn neither_an_input_nor_a_files_name_is_code_or_a_command() {
         assert!(ended.failed, "{}", ended.log);
         assert!(ended.log.contains("podgate| "), "{}", ended.log);
         for command in ended.commands() {
-            assert!(command.starts_with("::error ") || command.starts_with("::notice "), "{command}");
+            assert!(
+                command.starts_with("::error ") || command.starts_with("::notice "),
+                "{command}"
+            );
         }
         fs::remove_file(file).unwrap();
     }
@@ -182,11 +203,18 @@ fn a_release_is_installed_by_its_checksum_and_found_by_later_steps() {
 #[test]
 fn a_machine_without_a_release_is_told_what_to_do() {
     let programs = tempfile::tempdir().unwrap();
-    fs::write(programs.path().join("uname"), "#!/bin/sh\n[ $1 = -s ] && echo Darwin || echo arm64\n").unwrap();
+    fs::write(
+        programs.path().join("uname"),
+        "#!/bin/sh\n[ $1 = -s ] && echo Darwin || echo arm64\n",
+    )
+    .unwrap();
     let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
     run_in(programs.path(), "chmod", &["+x", "uname"]).exits(0);
-    let output = Command::new(script("deploy/ci/archive.sh")).arg("name").env("PATH", path).output();
-    Ran::of(&output.unwrap()).exits(3).reports(&["this is Darwin on arm64; build it there with cargo install"]);
+    let output =
+        Command::new(script("deploy/ci/archive.sh")).arg("name").env("PATH", path).output();
+    Ran::of(&output.unwrap())
+        .exits(3)
+        .reports(&["this is Darwin on arm64; build it there with cargo install"]);
 }
 
 #[test]

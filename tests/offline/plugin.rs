@@ -48,7 +48,10 @@ fn commands_are_completed_with_what_they_do() {
     assert!(lines[0].starts_with("scan\tJudge manifests"), "{lines:?}");
     assert_eq!(lines[1], ":4");
     let all = words(&[""]);
-    assert!(["serve", "policy", "version"].iter().all(|it| all.iter().any(|word| word == it)), "{all:?}");
+    assert!(
+        ["serve", "policy", "version"].iter().all(|it| all.iter().any(|word| word == it)),
+        "{all:?}"
+    );
     assert!(words(&["policy", ""]).contains(&"preview".to_owned()));
     assert_eq!(completed(&["nothing-like-it"]), [":4"]);
     assert_eq!(completed(&[]).last().unwrap(), ":4");

@@ -103,7 +103,13 @@ impl<'r> Job<'r> {
     }
 
     /// Runs a script by the runner's bash; whether it succeeded, and what it printed.
-    fn runs(&mut self, step: &Value, id: &str, path: &mut String, summary: &mut String) -> (bool, String) {
+    fn runs(
+        &mut self,
+        step: &Value,
+        id: &str,
+        path: &mut String,
+        summary: &mut String,
+    ) -> (bool, String) {
         assert_eq!(step["shell"], "bash");
         let script = step["run"].as_str().unwrap();
         assert!(!script.contains("${{"), "a value in the text of a script is code: {script}");

@@ -33,7 +33,11 @@ pub fn action_inputs() -> Vec<(String, String)> {
 
 /// Runs a program in a folder, with the binary of this build on the PATH.
 pub fn run_in(folder: &Path, program: &str, args: &[&str]) -> Ran {
-    let path = format!("{}:{}", binary::path().parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let path = format!(
+        "{}:{}",
+        binary::path().parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
     let output = Command::new(program)
         .args(args)
         .current_dir(folder)
@@ -107,7 +111,10 @@ fn serve(folder: PathBuf) -> String {
                 Ok(body) => ("200 OK", body),
                 Err(_) => ("404 Not Found", Vec::new()),
             };
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
             let _ = (&stream).write_all(&[head.as_bytes(), &body].concat());
         }
     });

@@ -117,7 +117,10 @@ mod tests {
         // The fault and the critical one are among the ten errors.
         assert!(text.starts_with("::error title=podgate could not judge this::"), "{text}");
         assert!(text.lines().nth(1).unwrap().contains("(critical)"), "{text}");
-        assert!(text.contains("; 5 more than GitHub shows of a step are not annotated\n"), "{text}");
+        assert!(
+            text.contains("; 5 more than GitHub shows of a step are not annotated\n"),
+            "{text}"
+        );
 
         report.results.push(Violation { severity: Severity::Low, ..plain() });
         assert!(commands(&report).contains("; 6 more than"), "the summary is a notice too");

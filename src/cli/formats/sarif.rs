@@ -40,7 +40,10 @@ pub(super) fn log(report: &Report) -> Value {
         .collect();
     let mut notifications: Vec<_> = report.faults.iter().map(notification).collect();
     if left_out > 0 {
-        let text = format!("{} left out: a run has at most {MAX_RESULTS} results", count(left_out as u64, "violation"));
+        let text = format!(
+            "{} left out: a run has at most {MAX_RESULTS} results",
+            count(left_out as u64, "violation")
+        );
         notifications.push(json!({"level": "warning", "message": {"text": text}}));
     }
     json!({
