@@ -101,9 +101,12 @@ fn an_upload_that_is_refused_is_told_and_changes_nothing() {
 #[test]
 fn every_input_of_the_action_reaches_the_scan() {
     let folder = repository("nginx");
+    let probes =
+        POLICY.replace("images", "probes").replace("forbidLatestTag", "requireReadinessProbe");
+    fs::write(folder.path().join("probes.yaml"), probes).unwrap();
     let wanted = [
-        ("bundle", "restricted", "podSecurity/runAsNonRoot"),
-        ("policy", "policies/images.yaml\npolicies\n", "1 violation (1 high)"),
+        ("bundle", "restricted", "podSecurity/"),
+        ("policy", "policies/images.yaml\nprobes.yaml\n", "2 violations (1 high, 1 low)"),
         ("namespace", "shop", "Deployment shop/cart"),
         ("exclude", "*.yaml\n", "nothing to judge"),
         ("fail-on", "critical", "1 violation (1 high)"),
