@@ -68,7 +68,8 @@ pub(super) fn complete(mut root: Command, words: &[String]) -> String {
     };
     let mut answer = String::new();
     for (word, about) in candidates.iter().filter(|(word, _)| word.starts_with(typed)) {
-        let _ = writeln!(answer, "{word}\t{about}");
+        let described = if about.is_empty() { "" } else { "\t" };
+        let _ = writeln!(answer, "{word}{described}{about}");
     }
     answer + &format!(":{directive}\n")
 }
