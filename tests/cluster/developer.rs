@@ -48,13 +48,13 @@ spec:
 ";
 
 /// A clone of an application's repository, with the files of other programs that such a one has.
-struct Clone {
+struct Checkout {
     _upstream: TempDir,
     _folder: TempDir,
     path: PathBuf,
 }
 
-impl Clone {
+impl Checkout {
     fn of_an_application(policies: &str) -> Self {
         let upstream = tempfile::tempdir().unwrap();
         let workflow = snippet("GitHub Actions", "yaml");
@@ -110,7 +110,7 @@ fn a_refused_deployment_is_mended_until_its_pipeline_passes(cluster: &Cluster) {
     let export =
         ["policy", "export", "-n", &shop.name, "--kubeconfig", kubeconfig.to_str().unwrap()];
     let policies = run_in(Path::new("."), "podgate", &export).exits(0).stdout;
-    let clone = Clone::of_an_application(&policies);
+    let clone = Checkout::of_an_application(&policies);
     let deploy = clone.path.join("deploy");
 
     let denial = refused(&shop, &deploy);
@@ -136,7 +136,7 @@ fn refused(shop: &Namespace<'_>, deploy: &Path) -> String {
 }
 
 /// The lines of a denial that name a rule begin with it and its severity: `forbidLatestTag (high)`.
-fn every_rule_that_it_names_is_explained(clone: &Clone, denial: &str) {
+fn every_rule_that_it_names_is_explained(clone: &Checkout, denial: &str) {
     let rules = denial.lines().filter(|line| line.contains(") · policy "));
     let rules: Vec<_> = rules.map(|line| line.trim().split(' ').next().unwrap()).collect();
     assert_eq!(
@@ -150,7 +150,7 @@ fn every_rule_that_it_names_is_explained(clone: &Clone, denial: &str) {
 }
 
 /// `podgate fix` sets the probes; the version of the image is the developer's to choose.
-fn mended_by_what_it_says(clone: &Clone, denial: &str) {
+fn mended_by_what_it_says(clone: &Checkout, denial: &str) {
     clone.scan().exits(1).prints(&[
         "deploy/cart.yaml:15:11",
         "forbidLatestTag",
@@ -172,7 +172,7 @@ fn mended_by_what_it_says(clone: &Clone, denial: &str) {
     clone.scan().exits(0).prints(&["score 100"]);
 }
 
-fn the_pipeline_refuses_what_the_cluster_refused(clone: &Clone, releases: &Releases) {
+fn the_pipeline_refuses_what_the_cluster_refused(clone: &Checkout, releases: &Releases) {
     run_in(&clone.path, "git", &["checkout", "-q", "HEAD~1", "--", "deploy"]).exits(0);
     let ended = clone.pipeline(releases);
     assert!(ended.failed, "{}", ended.log);
