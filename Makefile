@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 .PHONY: help demo demo-cluster check test lint rust-version control-plane docs new-rule licenses bench fuzz \
-	test-chart chart-static chart-suites chart-docs alerts soak binary static image
+	test-chart chart-static chart-suites chart-docs alerts soak binary static image archive
 
 .DEFAULT_GOAL := help
 
@@ -100,6 +100,9 @@ static: ## The release binary, static, in TARGET/static
 
 image: static ## The image, FROM scratch, by buildah, and its SBOM
 	tests/tools/image.sh $(TARGET)/static
+
+archive: static ## The release's archive for this platform, and its SHA-256
+	deploy/ci/archive.sh pack $(TARGET)/static/podgate $(TARGET)/static
 
 licenses: ## Licences, banned crates and sources of the dependencies
 	command -v cargo-deny > /dev/null || $(CARGO) install cargo-deny --locked --version 0.20.2

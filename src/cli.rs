@@ -17,6 +17,7 @@ mod failure;
 mod fix;
 mod formats;
 mod gate;
+mod kubectl;
 mod list;
 mod manifests;
 mod output;
@@ -29,9 +30,10 @@ mod version;
 mod watch;
 mod webhook;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use failure::Failure;
+use kubectl::CalledAs;
 
 /// An admission-first policy controller for Kubernetes.
 #[derive(Parser)]
@@ -86,6 +88,26 @@ enum Command {
 }
 
 impl Cli {
+    /// The command that this process was called with; `None` where the answer is printed. Ends the process for bad usage.
+    ///
+    /// # Errors
+    /// The answer cannot be printed.
+    pub fn of_process() -> Result<Option<Self>, Failure> {
+        let mut command = command();
+        match CalledAs::of(std::env::args_os().next().as_deref()) {
+            CalledAs::Podgate => {}
+            CalledAs::Plugin => command = command.bin_name("kubectl podgate"),
+            CalledAs::Completion => {
+                let words = std::env::args_os().skip(1);
+                let words: Vec<_> = words.map(|it| it.to_string_lossy().into_owned()).collect();
+                output::print(&kubectl::complete(command, &words))?;
+                return Ok(None);
+            }
+        }
+        let matches = command.get_matches();
+        Ok(Some(Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())))
+    }
+
     /// Runs the command.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use podgate::cli::Cli;
 
 #[global_allocator]
@@ -11,7 +10,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // The crypto provider of the whole process; installing fails only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match Cli::parse().run() {
+    let ran = Cli::of_process().and_then(|command| command.map_or(Ok(()), Cli::run));
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("podgate: {failure}");

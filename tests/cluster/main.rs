@@ -19,6 +19,7 @@ mod callers;
 mod cel;
 mod certificates;
 mod cluster_commands;
+mod developer;
 mod fleet;
 mod floor;
 mod footprint;
@@ -40,6 +41,7 @@ mod remediation;
 mod slipped;
 #[path = "../support/support.rs"]
 mod support;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -66,6 +68,7 @@ const SUITES: &[Named] = suites![
     callers,
     cel,
     cluster_commands,
+    developer,
     gitops,
     in_tree,
     install,
@@ -76,6 +79,7 @@ const SUITES: &[Named] = suites![
     preview,
     refused,
     slipped,
+    tools,
 ];
 
 fn main() -> ExitCode {

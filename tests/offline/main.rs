@@ -22,6 +22,8 @@ mod hostile;
 mod mutate;
 mod observability;
 mod overload;
+mod pipeline;
+mod plugin;
 mod preview;
 mod rules;
 mod scan;

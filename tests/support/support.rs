@@ -9,6 +9,7 @@
 //! ```
 #![allow(dead_code, unused_imports, unused_macros, reason = "each home uses its own part")]
 
+pub mod action;
 pub mod audit;
 pub mod binary;
 pub mod cluster;
@@ -21,6 +22,7 @@ pub mod kubectl;
 pub mod load;
 pub mod manifests;
 pub mod mixed;
+pub mod pipeline;
 pub mod ports;
 pub mod proxy;
 pub mod ran;

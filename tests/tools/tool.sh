@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the path of a program for the chart's tests, and builds it from its Go module the first time:
-# tests/tools/tool.sh helm4|helm3|helm-unittest|kubeconform
+# Prints the path of a program for the tests, and builds it from its Go module the first time:
+# tests/tools/tool.sh helm4|helm3|helm-unittest|kubeconform|actionlint|krew
 #
 # The version is in a nested module beside this script. The build goes into the user's cache, under a key of all its
 # inputs, so later runs and other checkouts find it there. Only the path goes to stdout.

@@ -1,29 +1,43 @@
 //! Renders workflow commands, which GitHub Actions shows as annotations at the files' lines.
 
+use std::fmt::Write;
+
 use super::summary;
 use super::violations::{object_name, repository_path, worst_first};
 use crate::api::Severity;
 use crate::findings::{Fault, Report, Violation};
 use crate::policy::text::printable;
 
+/// The most annotations of a kind that GitHub shows of a step; it drops the others without a word.
+const MAX_OF_A_KIND: usize = 10;
+
 pub(super) fn commands(report: &Report) -> String {
-    // GitHub keeps ten errors, ten warnings and ten notices of a step, so faults and the worst violations come first,
-    // and the summary comes before the other notices.
-    let faults = report.faults.iter().map(fault);
+    // Faults and the worst violations come first, and the summary before the other notices.
     let worst = worst_first(&report.results);
-    let (notices, others): (Vec<_>, Vec<_>) =
-        worst.into_iter().partition(|violation| violation.severity == Severity::Low);
-    let summary = format!("::notice title=podgate::{}\n", data(&summary::line(report)));
-    let violations = |all: Vec<&Violation>| all.into_iter().map(violation).collect::<String>();
-    faults.collect::<String>() + &violations(others) + &summary + &violations(notices)
+    let of = |kind: &'static str| worst.iter().filter(move |it| command(it.severity) == kind);
+    let errors = report.faults.iter().map(fault).chain(of("error").map(|it| violation(it)));
+    let mut shown = errors.take(MAX_OF_A_KIND).collect::<Vec<_>>();
+    shown.extend(of("warning").take(MAX_OF_A_KIND).map(|it| violation(it)));
+    let notices = of("notice").take(MAX_OF_A_KIND - 1).map(|it| violation(it)).collect::<Vec<_>>();
+    let left_out = report.faults.len() + worst.len() - shown.len() - notices.len();
+    let mut summary = summary::line(report);
+    if left_out > 0 {
+        let _ = write!(summary, "; {left_out} more than GitHub shows of a step are not annotated");
+    }
+    shown.concat() + &format!("::notice title=podgate::{}\n", data(&summary)) + &notices.concat()
 }
 
-fn violation(violation: &Violation) -> String {
-    let command = match violation.severity {
+/// The command of a severity, which names the kind of its annotations.
+fn command(severity: Severity) -> &'static str {
+    match severity {
         Severity::Critical | Severity::High => "error",
         Severity::Medium => "warning",
         Severity::Low => "notice",
-    };
+    }
+}
+
+fn violation(violation: &Violation) -> String {
+    let command = command(violation.severity);
     let Violation { rule, severity, policy, message, .. } = violation;
     let mut properties = Vec::new();
     if let Some(path) = repository_path(violation) {
@@ -87,6 +101,29 @@ mod tests {
         ::error title=podgate could not judge this::deploy/<bad>.yaml:3:1: this is no YAML:%0Afound "\t\u{1b}" & more
         ::notice title=podgate::nothing to judge: no workload found (1 document, 1 skipped); 1 input could not be judged
         "#);
+    }
+
+    #[test]
+    fn what_github_would_drop_is_counted_and_the_worst_is_kept() {
+        let of = |severity, number| vec![Violation { severity, ..plain() }; number];
+        let results = [(Severity::Low, 9), (Severity::Medium, 11), (Severity::High, 12)];
+        let mut report = with(results.map(|(severity, number)| of(severity, number)).concat());
+        report.results.push(Violation { severity: Severity::Critical, ..plain() });
+        report.faults = faulty().faults;
+        let text = commands(&report);
+        for command in ["error", "warning", "notice"] {
+            assert_eq!(text.matches(&format!("::{command} ")).count(), 10, "{text}");
+        }
+        // The fault and the critical one are among the ten errors.
+        assert!(text.starts_with("::error title=podgate could not judge this::"), "{text}");
+        assert!(text.lines().nth(1).unwrap().contains("(critical)"), "{text}");
+        assert!(
+            text.contains("; 5 more than GitHub shows of a step are not annotated\n"),
+            "{text}"
+        );
+
+        report.results.push(Violation { severity: Severity::Low, ..plain() });
+        assert!(commands(&report).contains("; 6 more than"), "the summary is a notice too");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::findings::{Report, Violation};
 use crate::policy::text::printable;
 
 const MAX_ROWS: usize = 100;
-/// The most bytes of the table. A comment on GitHub holds 65 536 characters.
+/// The most bytes of the page. A comment on GitHub holds 65 536 characters, a step's summary 1 MiB.
 const MAX_BYTES: usize = 60_000;
 
 pub(super) fn page(report: &Report) -> String {
@@ -18,9 +18,10 @@ pub(super) fn page(report: &Report) -> String {
     }
     if !report.faults.is_empty() {
         page.push('\n');
-    }
-    for fault in report.faults.iter().take(MAX_ROWS) {
-        let _ = writeln!(page, "- {}: {}", code(&fault.place), prose(&fault.message));
+        let lines = report.faults.iter();
+        let lines = lines.map(|it| format!("- {}: {}\n", code(&it.place), prose(&it.message)));
+        // The violations get the other half.
+        fill(&mut page, lines, MAX_BYTES / 2);
     }
     if report.results.is_empty() {
         return page;
@@ -31,19 +32,24 @@ pub(super) fn page(report: &Report) -> String {
     } else {
         "\n| severity | object | rule | container | what |\n|---|---|---|---|---|\n"
     });
-    let mut shown_rows = 0;
-    for row_of in worst_first(&report.results).into_iter().take(MAX_ROWS) {
-        let row = row(row_of, decisions);
-        if page.len() + row.len() > MAX_BYTES {
-            break;
-        }
-        page.push_str(&row);
-        shown_rows += 1;
-    }
-    if shown_rows < report.results.len() {
-        let _ = writeln!(page, "\nand {} more", report.results.len() - shown_rows);
-    }
+    let rows = worst_first(&report.results).into_iter().map(|it| row(it, decisions));
+    fill(&mut page, rows, MAX_BYTES);
     page
+}
+
+/// Adds lines while the page stays within the limits, and says how many are left out.
+fn fill(page: &mut String, mut lines: impl ExactSizeIterator<Item = String>, most: usize) {
+    for _ in 0..MAX_ROWS {
+        let Some(line) = lines.next() else { return };
+        if page.len() + line.len() > most {
+            let _ = writeln!(page, "\nand {} more", lines.len() + 1);
+            return;
+        }
+        page.push_str(&line);
+    }
+    if lines.len() > 0 {
+        let _ = writeln!(page, "\nand {} more", lines.len());
+    }
 }
 
 fn row(violation: &Violation, with_decision: bool) -> String {
@@ -132,6 +138,18 @@ mod tests {
         let text = page(&with(vec![violation; 100]));
         assert!(text.len() < 65_536, "{} bytes", text.len());
         assert!(text.ends_with(" more\n"), "{text}");
+    }
+
+    #[test]
+    fn faults_beyond_the_limits_are_counted_and_leave_room_for_violations() {
+        let mut report = with(vec![plain()]);
+        report.faults = vec![faulty().faults.remove(0); 103];
+        let text = page(&report);
+        assert!(text.contains("\n\nand 3 more\n\n| severity"), "{text}");
+        report.faults[0].message = "<".repeat(20_000);
+        let text = page(&report);
+        assert!(text.contains("\n\nand 103 more\n\n| severity"), "{text}");
+        assert_eq!(text.matches("\n| high |").count(), 1, "{text}");
     }
 
     #[test]

@@ -6,30 +6,46 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::violations::{object_name, repository_path};
+use super::violations::{object_name, repository_path, worst_first};
 use crate::api::Severity;
 use crate::findings::{Fault, Report, Violation};
 use crate::policy::registry;
 use crate::policy::rule::Rule;
-use crate::policy::text::cut;
+use crate::policy::text::{count, cut};
 
 /// The most characters of a description that GitHub shows.
 const MAX_DESCRIPTION: usize = 1024;
 
+/// The most results of a run: code scanning refuses the whole log for one more, and shows the worst 5 000.
+const MAX_RESULTS: usize = 25_000;
+
 pub(super) fn log(report: &Report) -> Value {
+    let mut kept: Vec<_> = report.results.iter().collect();
+    let left_out = kept.len().saturating_sub(MAX_RESULTS);
+    if left_out > 0 {
+        kept = worst_first(&report.results);
+        kept.truncate(MAX_RESULTS);
+    }
     // Each rule with the worst severity of its violations, since policies may change a rule's severity.
     let mut rules = BTreeMap::<&str, Severity>::new();
-    for violation in &report.results {
+    for violation in &kept {
         let worst = rules.entry(&violation.rule).or_insert(violation.severity);
         *worst = violation.severity.min(*worst);
     }
     let indices: HashMap<_, _> = rules.keys().enumerate().map(|(index, id)| (*id, index)).collect();
     let mut seen = HashMap::new();
-    let results: Vec<_> = report
-        .results
-        .iter()
+    let results: Vec<_> = kept
+        .into_iter()
         .map(|violation| result(violation, indices.get(violation.rule.as_str()), &mut seen))
         .collect();
+    let mut notifications: Vec<_> = report.faults.iter().map(notification).collect();
+    if left_out > 0 {
+        let text = format!(
+            "{} left out: a run has at most {MAX_RESULTS} results",
+            count(left_out as u64, "violation")
+        );
+        notifications.push(json!({"level": "warning", "message": {"text": text}}));
+    }
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -44,7 +60,7 @@ pub(super) fn log(report: &Report) -> Value {
             "columnKind": "unicodeCodePoints",
             "invocations": [{
                 "executionSuccessful": report.faults.is_empty(),
-                "toolExecutionNotifications": report.faults.iter().map(notification).collect::<Vec<_>>(),
+                "toolExecutionNotifications": notifications,
             }],
             "results": results,
         }],
@@ -354,6 +370,19 @@ mod tests {
         let text = invocation["toolExecutionNotifications"][0]["message"]["text"].as_str().unwrap();
         assert!(text.starts_with("deploy/<bad>.yaml:3:1: this is no YAML"), "{text}");
         assert_eq!(run(&clean())["invocations"][0]["executionSuccessful"], true);
+    }
+
+    #[test]
+    fn the_worst_results_are_kept_where_code_scanning_would_refuse_the_log() {
+        let low = Violation { severity: Severity::Low, ..plain() };
+        let mut report = with(vec![low; MAX_RESULTS]);
+        assert_eq!(run(&report)["invocations"][0]["toolExecutionNotifications"], json!([]));
+        report.results.push(plain());
+        let run = run(&report);
+        assert_eq!(run["results"].as_array().unwrap().len(), MAX_RESULTS);
+        assert_eq!(run["results"][0]["level"], "error");
+        let text = &run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"];
+        assert_eq!(*text, "1 violation left out: a run has at most 25000 results");
     }
 
     #[test]
