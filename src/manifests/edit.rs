@@ -6,6 +6,7 @@ use json_patch::jsonptr::Pointer;
 use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
 use serde_json::{Value, json};
 
+use super::documents;
 use super::node::{Content, Form, Node};
 
 /// Replaces the bytes from `start` to `end`.
@@ -30,6 +31,15 @@ pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     }
     edited.push_str(text.get(done..).unwrap_or_default());
     edited
+}
+
+/// Makes every edit, and reads the result again. `None` if it does not decode to these objects: an anchor has carried a
+/// change to another value.
+pub fn checked(text: &str, edits: Vec<Edit>, expected: &[Value]) -> Option<String> {
+    let edited = apply(text, edits);
+    let read = documents::read(&edited).flatten().map(|object| object.node.to_json());
+    let same = read.eq(expected.iter().cloned());
+    same.then_some(edited)
 }
 
 /// The edits that have the effect of a patch on an object. `None` if an alias (`*name`) stands for a patched value: the
@@ -88,6 +98,19 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
             let replacement = inline(value, text.get(old.start..)?);
             Some(Edit { start: old.start, end: old.end, depth, replacement })
         }
+        // Lines below the key. A comment among them would be lost.
+        (Content::Map(_), Some(old)) if old.start < old.end => {
+            let before = text.get(..old.start)?.trim_end();
+            let lines = text.get(before.len()..old.end)?.trim_end();
+            if !before.ends_with(':') || lines.contains('#') {
+                return None;
+            }
+            let empty = matches!(value, Value::Array(items) if items.is_empty());
+            let indent = usize::try_from(old.at.column).ok()?.checked_sub(1)?;
+            let replacement = if empty { " []".to_owned() } else { block(value, indent)? };
+            let end = before.len() + lines.len();
+            Some(Edit { start: before.len(), end, depth, replacement })
+        }
         // `key:` with nothing after it.
         (Content::Map(entries), Some(_)) => {
             let entry = entries.iter().find(|entry| entry.key == key)?;
@@ -145,7 +168,6 @@ fn block(value: &Value, indent: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::documents;
     use super::*;
 
     /// The text after a patch. Asserts that it decodes to the patched object.
