@@ -77,7 +77,8 @@ impl Results {
 /// may lack its expectations.
 pub fn run(inputs: &[Input], update: bool) -> Results {
     let mut all = Results::default();
-    for (index, mut of_file) in in_parallel(inputs, |it| run_file(it, update)).into_iter().enumerate()
+    for (index, mut of_file) in
+        in_parallel(inputs, |it| run_file(it, update)).into_iter().enumerate()
     {
         all.cases.append(&mut of_file.cases);
         all.coverage.add(of_file.coverage);
@@ -91,7 +92,8 @@ fn run_file(input: &Input, update: bool) -> Results {
     let mut results = Results::default();
     let named = input.origin == Origin::Named;
     let fault = |place: String, message: String| Fault { place, message, kind: FaultKind::Input };
-    let refuse = |error: ManifestError| fault(format!("{}:{}", input.name, error.at), error.message);
+    let refuse =
+        |error: ManifestError| fault(format!("{}:{}", input.name, error.at), error.message);
     let bytes = match input.bytes() {
         Ok(bytes) => bytes,
         Err(unreadable) => {
@@ -101,7 +103,9 @@ fn run_file(input: &Input, update: bool) -> Results {
     };
     if !holds(&bytes, file::KIND.as_bytes()) {
         if named {
-            results.faults.push(fault(input.name.clone(), format!("there is no {} in it", file::KIND)));
+            results
+                .faults
+                .push(fault(input.name.clone(), format!("there is no {} in it", file::KIND)));
         }
         return results;
     }

@@ -33,7 +33,8 @@ pub(super) fn difference(review: &[Found], scan: &Result<Vec<Found>, String>) ->
 }
 
 fn lines(found: &[Found], without: &[Found]) -> String {
-    let line = |it: &Found| format!("{} {} (policy {}): {}", it.effect, it.rule, it.policy, it.sentence);
+    let line =
+        |it: &Found| format!("{} {} (policy {}): {}", it.effect, it.rule, it.policy, it.sentence);
     let left: Vec<_> = found.iter().filter(|it| !without.contains(it)).map(line).collect();
     if left.is_empty() { "nothing more".to_owned() } else { left.join("; ") }
 }

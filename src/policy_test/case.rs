@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::file::{Case, PolicyTest};
@@ -49,7 +48,9 @@ pub(super) fn run(test: &PolicyTest, results: &mut Results, edits: &mut Edits) {
                         result.text.clone_from(&observed.text);
                     }
                     let name = (case.objects.len() > 1).then(|| named(object));
-                    result.failures.extend(failures.into_iter().map(|it| it.about(name.as_deref())));
+                    result
+                        .failures
+                        .extend(failures.into_iter().map(|it| it.about(name.as_deref())));
                     all.push(observed);
                 }
                 Err(message) => {

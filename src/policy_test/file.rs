@@ -198,14 +198,15 @@ impl Reader<'_> {
 
     fn case(&self, index: usize, fields: CaseFields) -> Result<Case, ManifestError> {
         let fault = |field: &str, message: &str| Err(self.fault(index, field, message));
-        let CaseFields { name, object_file, namespace, namespace_labels, user, expect, .. } = fields;
+        let CaseFields { name, object_file, namespace, namespace_labels, user, expect, .. } =
+            fields;
         let own = item(self.node, "cases", index);
         let part = |field: &str| own.and_then(|it| it.get(field)).filter(|it| !it.is_null());
         let objects = match (part("object"), object_file) {
             (Some(object), None) => vec![object.to_json()],
-            (None, Some(path)) => self
-                .objects(&path)
-                .map_err(|message| self.fault(index, "objectFile", message))?,
+            (None, Some(path)) => {
+                self.objects(&path).map_err(|message| self.fault(index, "objectFile", message))?
+            }
             _ => return fault("name", "a case has either object or objectFile"),
         };
         let old = part("oldObject").map(Node::to_json);

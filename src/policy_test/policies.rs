@@ -46,14 +46,16 @@ pub(super) fn read(file: &str, test: &Node<'_>) -> Result<Vec<TestedPolicy>, Man
     let (mut policies, mut labels) = (Vec::new(), HashSet::new());
     for (index, item) in items.iter().enumerate() {
         let found = match item.as_str() {
-            Some(path) => of_files(file, path)
-                .map_err(|message| ManifestError::new(item.at, message))?,
+            Some(path) => {
+                of_files(file, path).map_err(|message| ManifestError::new(item.at, message))?
+            }
             None => vec![inline(file, test, index, item)?],
         };
         for policy in found {
             if !labels.insert(policy.policy.label.clone()) {
                 let label = quote(&policy.policy.label);
-                let message = format!("there are two policies with the name {label}; give them names");
+                let message =
+                    format!("there are two policies with the name {label}; give them names");
                 return Err(ManifestError::new(item.at, message));
             }
             policies.push(policy);
@@ -66,7 +68,8 @@ pub(super) fn read(file: &str, test: &Node<'_>) -> Result<Vec<TestedPolicy>, Man
 fn of_files(file: &str, path: &str) -> Result<Vec<TestedPolicy>, String> {
     let path = folder(file).join(path);
     // One name for each file, whatever way leads to it.
-    let real = path.canonicalize().map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let real =
+        path.canonicalize().map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let below = |root: PathBuf| real.strip_prefix(root).ok().map(PathBuf::from);
     let near = std::env::current_dir().and_then(|it| it.canonicalize()).ok().and_then(below);
     let near = near.filter(|it| *it.as_os_str() != *"").unwrap_or_else(|| real.clone());

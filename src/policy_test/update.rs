@@ -5,8 +5,8 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, ReplaceOperation};
 use serde_json::{Value, json};
 
-use super::compare::{exempt_of, rules_of};
 use super::Failure;
+use super::compare::{exempt_of, rules_of};
 use super::file::Case;
 use super::review::Observed;
 use crate::manifests::edit::{self, Edit};
