@@ -22,6 +22,7 @@ mod hostile;
 mod mutate;
 mod observability;
 mod overload;
+mod policy_test;
 mod preview;
 mod rules;
 mod scan;
