@@ -14,13 +14,15 @@ mod policies;
 mod review;
 mod update;
 
-use std::ffi::OsStr;
+use std::collections::HashSet;
+use std::path::Path;
 
 use self::coverage::Coverage;
 use crate::findings::{Fault, FaultKind};
 use crate::inputs::{Input, Origin};
 use crate::manifests::documents;
 use crate::manifests::error::ManifestError;
+use crate::policy::text::quote;
 use crate::scan::offline::in_parallel;
 
 /// The largest file that is read as a test, in bytes. A larger one is no test that a person reads.
@@ -121,7 +123,7 @@ fn run_file(input: &Input, update: bool) -> Results {
             return results;
         }
     };
-    let mut edits = update::Edits::default();
+    let (mut edits, mut names) = (update::Edits::default(), HashSet::new());
     for object in documents::read(text) {
         let manifest = match object {
             Ok(manifest) => manifest,
@@ -132,11 +134,19 @@ fn run_file(input: &Input, update: bool) -> Results {
         };
         if manifest.kind == file::KIND {
             match file::read(&input.name, &manifest, update) {
+                Ok(test) if !names.insert(test.name.clone()) => {
+                    let message =
+                        format!("there are two tests with the name {}", quote(&test.name));
+                    let at = manifest.node.position_of("metadata.name");
+                    results.faults.push(refuse(ManifestError::new(at, message)));
+                }
                 Ok(test) => case::run(&test, &mut results, &mut edits),
                 Err(errors) => results.faults.extend(errors.into_iter().map(refuse)),
             }
         }
-        edits.object(text, &manifest.node);
+        if update {
+            edits.object(text, &manifest.node);
+        }
     }
     if update {
         match edits.apply(text) {
@@ -155,9 +165,8 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|it| it == part)
 }
 
-/// The folder of a test's file, below which its paths are.
-fn folder(file: &str) -> &std::path::Path {
-    let parent = std::path::Path::new(file).parent();
-    let parent = parent.filter(|it| *it.as_os_str() != *OsStr::new(""));
-    parent.unwrap_or(std::path::Path::new("."))
+/// The folder of a test's file, from which its paths are.
+fn folder(file: &str) -> &Path {
+    let parent = Path::new(file).parent().filter(|it| !it.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }

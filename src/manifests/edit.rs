@@ -98,17 +98,17 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
             let replacement = inline(value, text.get(old.start..)?);
             Some(Edit { start: old.start, end: old.end, depth, replacement })
         }
-        // Lines below the key. A comment among them would be lost.
+        // Lines below the key. A comment among them would be lost, or stand beside something else.
         (Content::Map(_), Some(old)) if old.start < old.end => {
             let before = text.get(..old.start)?.trim_end();
-            let lines = text.get(before.len()..old.end)?.trim_end();
-            if !before.ends_with(':') || lines.contains('#') {
+            let end = last_end(old);
+            let lines = text.get(before.len()..line_end(text, end))?;
+            let empty = matches!(value, Value::Array(items) if items.is_empty());
+            if lines.contains('#') || empty && !before.ends_with(':') {
                 return None;
             }
-            let empty = matches!(value, Value::Array(items) if items.is_empty());
             let indent = usize::try_from(old.at.column).ok()?.checked_sub(1)?;
             let replacement = if empty { " []".to_owned() } else { block(value, indent)? };
-            let end = before.len() + lines.len();
             Some(Edit { start: before.len(), end, depth, replacement })
         }
         // `key:` with nothing after it.
@@ -136,6 +136,16 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
         }
         _ => None,
     }
+}
+
+/// The end of the last value within a value; blank lines and comments after it are no part of it.
+fn last_end(node: &Node<'_>) -> usize {
+    let last = match &node.content {
+        Content::List(items) if node.form == Form::Block => items.last(),
+        Content::Map(entries) if node.form == Form::Block => entries.last().map(|it| &it.value),
+        _ => None,
+    };
+    last.map_or(node.end, last_end)
 }
 
 /// A value within a line. A string has no quotes if it needs none and the old value had none.
@@ -232,6 +242,22 @@ spec:
 
         # The end.
         "#);
+    }
+
+    #[test]
+    fn lines_below_a_key_are_replaced_and_comments_stay_or_forbid_it() {
+        let text = "kind: A\nrules:  # all\n  - one\n  - two\n\n# The end.\nb:\n- c: d\n";
+        let patch = json!([
+            {"op": "replace", "path": "/rules", "value": ["three"]},
+            {"op": "replace", "path": "/b", "value": []},
+        ]);
+        let edited = patched(text, patch).unwrap();
+        assert_eq!(edited, "kind: A\nrules:  # all\n  - three\n\n# The end.\nb: []\n");
+        let replace = |value: Value| json!([{"op": "replace", "path": "/rules", "value": value}]);
+        assert_eq!(patched(text, replace(json!([]))), None);
+        for text in ["rules:\n- one  # why\nkind: A\n", "kind: A\nrules:\n- one\n# why\n- two\n"] {
+            assert_eq!(patched(text, replace(json!(["three"]))), None, "{text}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn a_test_that_asserts_nothing_or_is_misspelt_is_refused_with_its_place() {
             one("  objectFile: pod.yaml\n  expect: {decision: allow}\n"),
             "7:3: a case has either object or objectFile",
         ),
-        (test(SPEC, "[]\n"), "6:1: there are no cases"),
+        (test(SPEC, " []\n"), "6:1: there are no cases"),
         (
             test(SPEC, &(case("c", "a:1", expect) + &case("c", "a:1", expect))),
             "10:3: there are two cases with the name \"c\"",
@@ -62,11 +62,11 @@ fn a_test_that_asserts_nothing_or_is_misspelt_is_refused_with_its_place() {
         ),
         (
             one(expect).replace("{name: web}, spec", "{name: web, namespace: shop}, spec"),
-            "7:1: an object is of the namespace \"shop\"",
+            "7:3: an object is of the namespace \"shop\"",
         ),
         (
             one(expect).replace("forbidLatestTag", "forbidLatestTags"),
-            "5:18: spec: unknown field `forbidLatestTags`; did you mean `forbidLatestTag`?",
+            "5:20: spec: unknown field `forbidLatestTags`; did you mean `forbidLatestTag`?",
         ),
         (
             one(expect).replace(
@@ -91,6 +91,15 @@ fn a_test_that_asserts_nothing_or_is_misspelt_is_refused_with_its_place() {
         let found = fault(&text);
         assert!(found.contains(expected), "{expected}\n{found}\n{text}");
     }
+}
+
+#[test]
+fn a_test_of_a_name_that_is_there_already_does_not_run() {
+    let one = test(SPEC, &case("c", "a:1", "  expect: {decision: allow}\n"));
+    let results = of_text(&format!("{one}---\n{one}"));
+    assert_eq!((results.cases.len(), results.faults.len()), (1, 1));
+    assert!(results.faults[0].place.ends_with(":13:12"), "{}", results.faults[0].place);
+    assert!(results.faults[0].message.contains("two tests with the name \"t\""));
 }
 
 #[test]
