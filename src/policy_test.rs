@@ -105,9 +105,7 @@ fn run_file(input: &Input, update: bool) -> Results {
     };
     if !holds(&bytes, file::KIND.as_bytes()) {
         if named {
-            results
-                .faults
-                .push(fault(input.name.clone(), format!("there is no {} in it", file::KIND)));
+            results.faults.push(none(input));
         }
         return results;
     }
@@ -123,6 +121,7 @@ fn run_file(input: &Input, update: bool) -> Results {
             return results;
         }
     };
+    let mut tests = 0;
     let (mut edits, mut names) = (update::Edits::default(), HashSet::new());
     for object in documents::read(text) {
         let manifest = match object {
@@ -133,6 +132,7 @@ fn run_file(input: &Input, update: bool) -> Results {
             }
         };
         if manifest.kind == file::KIND {
+            tests += 1;
             match file::read(&input.name, &manifest, update) {
                 Ok(test) if !names.insert(test.name.clone()) => {
                     let message =
@@ -144,9 +144,18 @@ fn run_file(input: &Input, update: bool) -> Results {
                 Err(errors) => results.faults.extend(errors.into_iter().map(refuse)),
             }
         }
+        if manifest.kind != file::KIND && manifest.api_version == file::API_VERSION {
+            let found = quote(&manifest.kind);
+            let message = format!("kind is {found}; a test has kind: {}", file::KIND);
+            let at = manifest.node.position_of("kind");
+            results.faults.push(refuse(ManifestError::new(at, message)));
+        }
         if update {
             edits.object(text, &manifest.node);
         }
+    }
+    if named && tests == 0 && results.faults.is_empty() {
+        results.faults.push(none(input));
     }
     if update {
         match edits.apply(text) {
@@ -158,6 +167,12 @@ fn run_file(input: &Input, update: bool) -> Results {
         }
     }
     results
+}
+
+/// The fault of a file that a person named, and that has no test.
+fn none(input: &Input) -> Fault {
+    let message = format!("there is no {} in it", file::KIND);
+    Fault { place: input.name.clone(), message, kind: FaultKind::Input }
 }
 
 /// Whether bytes contain others. A file of another program costs no more than this.

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::folder;
 use super::policies::{self, TestedPolicy};
+use super::{MAX_FILE, folder};
 use crate::inputs;
 use crate::manifests::documents::{self, Manifest};
 use crate::manifests::error::ManifestError;
@@ -18,7 +18,7 @@ use crate::policy::protected::Protected;
 use crate::policy::text::quote;
 
 pub(super) const KIND: &str = "PolicyTest";
-const API_VERSION: &str = "podgate/v1";
+pub(super) const API_VERSION: &str = "podgate/v1";
 
 /// When a case without a time is judged. Only policies whose verdict does not depend on the time have such cases.
 const TIME: Timestamp = Timestamp::UNIX_EPOCH;
@@ -263,6 +263,13 @@ impl Reader<'_> {
         }
         let mut objects = Vec::new();
         for input in inputs {
+            if input.size() > MAX_FILE {
+                return Err(format!(
+                    "{}: it is larger than {} MiB; split it",
+                    input.name,
+                    MAX_FILE >> 20
+                ));
+            }
             let read = input.read(|text| {
                 let read = documents::read(text).map(|it| it.map(|it| it.node.to_json()));
                 read.collect::<Result<Vec<_>, _>>()

@@ -2,6 +2,7 @@
 //! or be rewritten.
 
 mod init;
+mod pages;
 mod refused;
 mod updated;
 

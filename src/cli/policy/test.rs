@@ -80,7 +80,7 @@ impl TestArgs {
             })?;
             eprintln!("{}: updated", update.file);
         }
-        if !self.update {
+        if results.updates.is_empty() {
             let coverage = self.coverage || self.min_coverage.is_some();
             output::print(&match self.output {
                 TestFormat::Table => formats::table(&results, coverage),

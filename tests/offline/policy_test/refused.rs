@@ -51,6 +51,12 @@ fn a_test_that_asserts_nothing_or_is_misspelt_is_refused_with_its_place() {
             test(SPEC, &(case("c", "a:1", expect) + &case("c", "a:1", expect))),
             "10:3: there are two cases with the name \"c\"",
         ),
+        (
+            one(expect).replace("PolicyTest", "PolicyTests"),
+            "2:1: kind is \"PolicyTests\"; a test has kind: PolicyTest",
+        ),
+        ("kind: Other # PolicyTest\n".to_owned(), "there is no PolicyTest in it"),
+        ("a: b\n".to_owned(), "there is no PolicyTest in it"),
         (one(expect).replace("podgate/v1", "podgate/v2"), "1:1: apiVersion is \"podgate/v2\""),
         (
             one(expect).replace("kind: Pod,", "kind: ConfigMap,"),
