@@ -101,7 +101,7 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
         // Lines below the key. A comment among them would be lost, or stand beside something else.
         (Content::Map(_), Some(old)) if old.start < old.end => {
             let before = text.get(..old.start)?.trim_end();
-            let end = last_end(old);
+            let end = text.get(..old.end)?.trim_end().len();
             let lines = text.get(before.len()..line_end(text, end))?;
             let empty = matches!(value, Value::Array(items) if items.is_empty());
             if lines.contains('#') || empty && !before.ends_with(':') {
@@ -136,16 +136,6 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
         }
         _ => None,
     }
-}
-
-/// The end of the last value within a value; blank lines and comments after it are no part of it.
-fn last_end(node: &Node<'_>) -> usize {
-    let last = match &node.content {
-        Content::List(items) if node.form == Form::Block => items.last(),
-        Content::Map(entries) if node.form == Form::Block => entries.last().map(|it| &it.value),
-        _ => None,
-    };
-    last.map_or(node.end, last_end)
 }
 
 /// A value within a line. A string has no quotes if it needs none and the old value had none.

@@ -1,10 +1,11 @@
 //! The review and the scan must find the same in an object that a person or a controller creates.
 
+use serde_json::Value;
+
 use super::Failure;
 use super::review::Found;
 use crate::manifests::documents;
 use crate::scan::manifest::ManifestJudge;
-use serde_json::Value;
 
 /// What a scan finds in an object, sorted.
 ///
