@@ -48,7 +48,7 @@ pub struct CaseResult {
     pub name: String,
     /// Empty if the case passes.
     pub failures: Vec<Failure>,
-    /// What the user would read: the denial, then the warnings.
+    /// Of a case that fails: what the user would read, the denial and the warnings.
     pub text: String,
 }
 

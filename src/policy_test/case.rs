@@ -23,6 +23,7 @@ pub(super) fn run(test: &PolicyTest, results: &mut Results, edits: &mut Edits) {
     results.coverage.expect(&test.policies);
     for (index, case) in test.cases.iter().enumerate() {
         let set = set(test, case);
+        let plan = set.covering(Some(&case.namespace)).unwrap_or_else(|unknown| unknown.assumed);
         let mut result = CaseResult {
             file: test.file.clone(),
             line: case.line,
@@ -36,15 +37,16 @@ pub(super) fn run(test: &PolicyTest, results: &mut Results, edits: &mut Edits) {
             match judged(&set, case, object) {
                 Ok(Judged { observed, scan, judged }) => {
                     if judged {
-                        let plan = set.covering(Some(&case.namespace));
-                        let plan = plan.unwrap_or_else(|unknown| unknown.assumed);
                         results.coverage.case(&test.policies, plan, &observed);
                     }
                     let mut failures: Vec<_> = scan.into_iter().collect();
                     if let Some(expect) = &case.expect {
                         failures.extend(compare::failures(expect, object, &observed));
                     }
-                    if !failures.is_empty() {
+                    if !failures.is_empty() && plan.policies().is_empty() {
+                        let namespace = quote(&case.namespace);
+                        result.text = format!("no policy of the test covers the namespace {namespace}");
+                    } else if !failures.is_empty() {
                         result.text.clone_from(&observed.text);
                     }
                     let name = (case.objects.len() > 1).then(|| named(object));
