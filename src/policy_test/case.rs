@@ -45,7 +45,8 @@ pub(super) fn run(test: &PolicyTest, results: &mut Results, edits: &mut Edits) {
                     }
                     if !failures.is_empty() && plan.policies().is_empty() {
                         let namespace = quote(&case.namespace);
-                        result.text = format!("no policy of the test covers the namespace {namespace}");
+                        result.text =
+                            format!("no policy of the test covers the namespace {namespace}");
                     } else if !failures.is_empty() {
                         result.text.clone_from(&observed.text);
                     }

@@ -97,10 +97,10 @@ impl Coverage {
         (all().filter(|covered| **covered).count(), all().count())
     }
 
-    /// The covered part in percent, rounded down; 100 where there is nothing to cover.
-    pub fn percent(&self) -> usize {
+    /// The covered part in percent, rounded down; `None` where there is nothing to cover.
+    pub fn percent(&self) -> Option<usize> {
         let (covered, all) = self.counts();
-        (covered * 100).checked_div(all).unwrap_or(100)
+        (covered * 100).checked_div(all)
     }
 
     /// The parts that no case exercises.

@@ -164,7 +164,8 @@ fn who_creates_what_when_and_where_is_the_case_s() {
 #[test]
 fn a_case_in_a_namespace_that_no_policy_covers_says_so() {
     let spec = "{forbidLatestTag: true, excludeNamespaces: [default]}";
-    let results = of_text(&test(spec, &case("c", "nginx", "  expect: {rules: [forbidLatestTag]}\n")));
+    let results =
+        of_text(&test(spec, &case("c", "nginx", "  expect: {rules: [forbidLatestTag]}\n")));
     assert_eq!(failures(&results), ["rules: forbidLatestTag / none"]);
     assert_eq!(results.cases[0].text, "no policy of the test covers the namespace \"default\"");
     assert_eq!(results.coverage.counts(), (0, 2));

@@ -104,7 +104,7 @@ impl TestArgs {
             let message = format!("{} of {} failed", failed, count(all, "case"));
             return Err(Failure::Findings(message));
         }
-        let percent = results.coverage.percent();
+        let percent = results.coverage.percent().unwrap_or(100);
         match self.min_coverage.filter(|min| percent < usize::from(*min)) {
             Some(min) => Err(Failure::Findings(format!(
                 "the cases cover {percent} % of the policies, and --min-coverage is {min}; --coverage shows what is missing"

@@ -17,9 +17,7 @@ pub(super) fn table(results: &Results, coverage: bool) -> String {
         let _ = writeln!(text, "FAIL  {name}\n{}", indented(&detail(case)));
     }
     if coverage {
-        let (covered, all) = results.coverage.counts();
-        let percent = results.coverage.percent();
-        let _ = writeln!(text, "coverage: {covered} of {all} ({percent} %)");
+        let _ = writeln!(text, "coverage: {}", covered(results));
         for uncovered in results.coverage.uncovered() {
             let missing = format!("{}: {}", uncovered.policy, uncovered.part.missing());
             let _ = writeln!(text, "  policy {}", printable(&missing));
@@ -27,6 +25,14 @@ pub(super) fn table(results: &Results, coverage: bool) -> String {
     }
     let _ = writeln!(text, "{}", summary(results));
     text
+}
+
+fn covered(results: &Results) -> String {
+    let (covered, all) = results.coverage.counts();
+    match results.coverage.percent() {
+        Some(percent) => format!("{covered} of {all} ({percent} %)"),
+        None => "there is nothing to cover".to_owned(),
+    }
 }
 
 fn summary(results: &Results) -> String {
@@ -98,8 +104,7 @@ pub(super) fn github(results: &Results) -> String {
         let (file, data) = (commands::property(&case.file), commands::data(&detail(case)));
         let _ = writeln!(text, "::error file={file},line={},title={title}::{data}", case.line);
     }
-    let percent = results.coverage.percent();
-    let summary = format!("{}, {percent} % of the policies covered", summary(results));
+    let summary = format!("{}; coverage: {}", summary(results), covered(results));
     let _ = writeln!(text, "::notice title=podgate policy test::{}", commands::data(&summary));
     text
 }
