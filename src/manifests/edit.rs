@@ -100,14 +100,15 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
         }
         // Lines below the key. A comment among them would be lost, or stand beside something else.
         (Content::Map(_), Some(old)) if old.start < old.end => {
-            let before = text.get(..old.start)?.trim_end();
+            let start = block_start(text, old)?;
+            let before = text.get(..start)?.trim_end();
             let end = text.get(..old.end)?.trim_end().len();
             let lines = text.get(before.len()..line_end(text, end))?;
             let empty = matches!(value, Value::Array(items) if items.is_empty());
             if lines.contains('#') || empty && !before.ends_with(':') {
                 return None;
             }
-            let indent = usize::try_from(old.at.column).ok()?.checked_sub(1)?;
+            let indent = start - text.get(..start)?.rfind('\n')? - 1;
             let replacement = if empty { " []".to_owned() } else { block(value, indent)? };
             Some(Edit { start: before.len(), end, depth, replacement })
         }
@@ -135,6 +136,17 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
             Some(insert(before, replacement))
         }
         _ => None,
+    }
+}
+
+/// The first byte of a value below its key. The parser places a list that is not indented after its first dash.
+fn block_start(text: &str, node: &Node<'_>) -> Option<usize> {
+    let after_dash =
+        matches!(node.content, Content::List(_)) && !text.get(node.start..)?.starts_with('-');
+    if after_dash {
+        text.get(..node.start)?.trim_end().strip_suffix('-').map(str::len)
+    } else {
+        Some(node.start)
     }
 }
 
@@ -236,13 +248,14 @@ spec:
 
     #[test]
     fn lines_below_a_key_are_replaced_and_comments_stay_or_forbid_it() {
-        let text = "kind: A\nrules:  # all\n  - one\n  - two\n\n# The end.\nb:\n- c: d\n";
+        let text = "kind: A\nrules:  # all\n  - one\n  - two\n\n# The end.\nb:\n- c: d\nc: # -\n- e\n- f\n";
         let patch = json!([
             {"op": "replace", "path": "/rules", "value": ["three"]},
             {"op": "replace", "path": "/b", "value": []},
+            {"op": "replace", "path": "/c", "value": ["g"]},
         ]);
         let edited = patched(text, patch).unwrap();
-        assert_eq!(edited, "kind: A\nrules:  # all\n  - three\n\n# The end.\nb: []\n");
+        assert_eq!(edited, "kind: A\nrules:  # all\n  - three\n\n# The end.\nb: []\nc: # -\n- g\n");
         let replace = |value: Value| json!([{"op": "replace", "path": "/rules", "value": value}]);
         assert_eq!(patched(text, replace(json!([]))), None);
         for text in ["rules:\n- one  # why\nkind: A\n", "kind: A\nrules:\n- one\n# why\n- two\n"] {
