@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Failure;
+use super::results::Failure;
 use super::review::Found;
 use crate::manifests::documents;
 use crate::scan::manifest::ManifestJudge;

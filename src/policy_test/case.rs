@@ -6,9 +6,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::file::{Case, PolicyTest};
+use super::results::{CaseResult, Failure, Results};
 use super::review::{Observed, review};
 use super::update::Edits;
-use super::{CaseResult, Failure, Results, agreement, compare};
+use super::{agreement, compare};
 use crate::findings::{Fault, FaultKind};
 use crate::policy::grace::ControllerUsers;
 use crate::policy::object::Object;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use json_patch::PatchOperation;
 use serde_json::Value;
 
-use super::Failure;
 use super::file::Expect;
+use super::results::Failure;
 use super::review::Observed;
 use crate::policy::text::quote;
 

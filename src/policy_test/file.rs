@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::policies::{self, TestedPolicy};
-use super::{MAX_FILE, folder};
+use super::policies::{self, TestedPolicy, folder};
 use crate::inputs;
 use crate::manifests::documents::{self, Manifest};
 use crate::manifests::error::ManifestError;
@@ -19,6 +18,9 @@ use crate::policy::text::quote;
 
 pub(super) const KIND: &str = "PolicyTest";
 pub(super) const API_VERSION: &str = "podgate/v1";
+
+/// The largest file that is read as a test, in bytes. A larger one is no test that a person reads.
+pub(super) const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// When a case without a time is judged. Only policies whose verdict does not depend on the time have such cases.
 const TIME: Timestamp = Timestamp::UNIX_EPOCH;

@@ -1,12 +1,11 @@
 //! The policies under test: files and folders beside the test, or specs in it.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::folder;
 use crate::api::ClusterDevOpsPolicySpec;
 use crate::manifests::error::ManifestError;
 use crate::manifests::node::{Content, Node};
@@ -96,4 +95,10 @@ fn inline(
         ManifestError::new(at, invalid.to_string())
     })?;
     Ok(TestedPolicy { place: format!("{file}:{}", item.at), policy: Arc::new(policy) })
+}
+
+/// The folder of a test's file, from which its paths are.
+pub(super) fn folder(file: &str) -> &Path {
+    let parent = Path::new(file).parent().filter(|it| !it.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }

@@ -5,9 +5,9 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, ReplaceOperation};
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::compare::{exempt_of, rules_of};
 use super::file::Case;
+use super::results::Failure;
 use super::review::Observed;
 use crate::manifests::edit::{self, Edit};
 use crate::manifests::error::ManifestError;

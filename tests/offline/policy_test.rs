@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use podgate::api::BundleName;
 use podgate::inputs::find_manifests;
-use podgate::policy_test::{self, Results};
+use podgate::policy_test::results::Results;
+use podgate::policy_test::runner;
 use serde_json::Value;
 
 use crate::support::binary;
@@ -23,7 +24,7 @@ fn own(folder: &str) -> PathBuf {
 
 fn run(path: &Path) -> Results {
     let found = find_manifests(&[path.to_owned()], &[]);
-    let mut results = policy_test::run(&found.inputs, false);
+    let mut results = runner::run(&found.inputs, false);
     results.faults.extend(found.faults);
     results
 }

@@ -13,7 +13,8 @@ use super::super::output;
 use crate::findings::{Fault, FaultKind};
 use crate::inputs::{self, Found};
 use crate::policy::text::count;
-use crate::policy_test::{self, Results};
+use crate::policy_test::results::Results;
+use crate::policy_test::runner;
 
 #[derive(Args, Debug)]
 #[command(
@@ -61,7 +62,7 @@ enum TestFormat {
 impl TestArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Found { inputs, faults, .. } = inputs::find_manifests(&self.paths, &[]);
-        let mut results = policy_test::run(&inputs, self.update);
+        let mut results = runner::run(&inputs, self.update);
         results.faults.splice(0..0, faults);
         if results.cases.is_empty() && results.faults.is_empty() {
             let paths: Vec<_> = self.paths.iter().map(|it| it.display().to_string()).collect();

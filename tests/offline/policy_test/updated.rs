@@ -3,7 +3,7 @@
 use std::fs;
 
 use podgate::inputs::find_manifests;
-use podgate::policy_test;
+use podgate::policy_test::runner;
 
 use super::{case, test};
 use crate::support::binary;
@@ -13,7 +13,7 @@ fn updated(text: &str) -> (Option<String>, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("test.yaml");
     fs::write(&path, text).unwrap();
-    let results = policy_test::run(&find_manifests(&[path], &[]).inputs, true);
+    let results = runner::run(&find_manifests(&[path], &[]).inputs, true);
     let text = results.updates.into_iter().next().map(|it| it.text);
     (text, results.faults.into_iter().map(|it| it.message).collect())
 }

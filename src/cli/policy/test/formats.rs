@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::super::formats::{github as commands, junit as xml};
 use crate::policy::text::{count, printable};
-use crate::policy_test::{CaseResult, Failure, Results};
+use crate::policy_test::results::{CaseResult, Failure, Results};
 
 /// What failed, then the coverage and the counts.
 pub(super) fn table(results: &Results, coverage: bool) -> String {
