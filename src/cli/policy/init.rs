@@ -14,8 +14,8 @@ use crate::api::BundleName;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "It writes policies/BUNDLE.yaml, which audits, and policy-tests/BUNDLE.yaml, whose cases exercise all of it. It
-overwrites nothing: if one of the files is there, none is written.
+    after_help = "It writes policies/BUNDLE.yaml, which audits, and policy-tests/BUNDLE.yaml, whose cases exercise
+all of it. It overwrites nothing: if one of the files is there, none is written.
 
 Examples:
   podgate policy init

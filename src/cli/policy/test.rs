@@ -18,12 +18,13 @@ use crate::policy_test::runner;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "A test is a file of kind PolicyTest: policies, and cases of objects with what the policies decide about them. See
-docs/policy-test.md. In folders, other files are passed over. Each case is judged as the webhook judges it and, where
-an object is created, as podgate scan does; it fails where they differ.
+    after_help = "A test is a file of kind PolicyTest: policies, and cases of objects with what the policies decide
+about them; see docs/policy-test.md. In folders, other files are passed over. Each case is judged
+as the webhook judges it and, where an object is created, as podgate scan does. It fails where
+the two differ.
 
-Exit codes: 2 where a test or a policy cannot be read or judged, 3 on I/O, 1 if a case fails or the coverage is below
---min-coverage, else 0.
+Exit codes, the first that applies: 2 where a test or a policy cannot be read or judged, 3 on I/O,
+1 if a case fails or the coverage is below --min-coverage, else 0.
 
 Examples:
   podgate policy test
