@@ -1,8 +1,8 @@
 //! Which parts of the policies under test the cases exercise.
 //!
-//! A part is a rule, a check of `podSecurity`, or a validation, which counts twice: an object violates it, and an object
-//! passes it; or an exemption, which counts once: it exempts a violation. Rules of a running pod's status are no part,
-//! because no review decides them.
+//! A part is a rule, a check of `podSecurity`, or a validation, which counts twice: an object violates it, and an
+//! object passes it; or an exemption, which counts once: it exempts a violation. Rules of a running pod's status are no
+//! part, because no review decides them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -82,8 +82,8 @@ impl Edits {
     pub(super) fn apply(self, text: &str) -> Result<Option<String>, ManifestError> {
         let Self { edits, expected, refused, .. } = self;
         let refuse = |at| {
-            let message = "the expectations share text with an alias or a comment, so podgate leaves the file as it is; edit \
-                           them by hand";
+            let message = "the expectations share text with an alias or a comment, so podgate leaves the file as it is; \
+                           edit them by hand";
             ManifestError::new(at, message)
         };
         if let Some(at) = refused {
