@@ -67,11 +67,11 @@ pub(super) fn read(file: &str, test: &Node<'_>) -> Result<Vec<TestedPolicy>, Man
 fn of_files(file: &str, path: &str) -> Result<Vec<TestedPolicy>, String> {
     let path = folder(file).join(path);
     // One name for each file, whatever way leads to it.
-    let real =
+    let canonical =
         path.canonicalize().map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let below = |root: PathBuf| real.strip_prefix(root).ok().map(PathBuf::from);
+    let below = |root: PathBuf| canonical.strip_prefix(root).ok().map(PathBuf::from);
     let near = std::env::current_dir().and_then(|it| it.canonicalize()).ok().and_then(below);
-    let near = near.filter(|it| *it.as_os_str() != *"").unwrap_or_else(|| real.clone());
+    let near = near.filter(|it| *it.as_os_str() != *"").unwrap_or_else(|| canonical.clone());
     let read = files::read(&[near], ParseOptions::default()).map_err(|error| error.to_string())?;
     Ok(read
         .into_iter()

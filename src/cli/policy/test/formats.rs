@@ -66,10 +66,10 @@ pub(super) fn junit(results: &Results) -> String {
     );
     for case in &results.cases {
         let CaseResult { file, line, test, name, .. } = case;
-        let (test, name, path) = (xml::attribute(test), xml::attribute(name), xml::attribute(file));
+        let [class, name, path] = [test, name, file].map(|it| xml::attribute(it));
         let _ = write!(
             text,
-            "    <testcase classname=\"{test}\" name=\"{name}\" file=\"{path}\" line=\"{line}\""
+            "    <testcase classname=\"{class}\" name=\"{name}\" file=\"{path}\" line=\"{line}\""
         );
         if case.failures.is_empty() {
             text.push_str("/>\n");
