@@ -36,8 +36,8 @@ pub(super) fn run(test: &PolicyTest, results: &mut Results, edits: &mut Edits) {
         let mut all = Vec::new();
         for object in &case.objects {
             match judged(&set, case, object) {
-                Ok(Judged { observed, scan, judged }) => {
-                    if judged {
+                Ok(Judged { observed, scan, covers }) => {
+                    if covers {
                         results.coverage.case(&test.policies, plan, &observed);
                     }
                     let mut failures: Vec<_> = scan.into_iter().collect();
@@ -77,7 +77,7 @@ struct Judged {
     /// Where they differ.
     scan: Option<Failure>,
     /// Whether policies judged it; a mirror pod is admitted unjudged.
-    judged: bool,
+    covers: bool,
 }
 
 /// # Errors
@@ -114,7 +114,7 @@ fn judged(set: &PolicySet, case: &Case, object: &Value) -> Result<Judged, String
         };
         agreement::difference(&observed.found, &agreement::scanned(&judge, object))
     });
-    Ok(Judged { observed, scan: scan.flatten(), judged: !mirror })
+    Ok(Judged { observed, scan: scan.flatten(), covers: !mirror })
 }
 
 /// The policies under test, in a cluster with the case's namespace.

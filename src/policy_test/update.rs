@@ -18,7 +18,7 @@ use crate::manifests::node::{Node, Position};
 pub(super) struct Edits {
     /// Those of the test that was run last.
     operations: Vec<PatchOperation>,
-    edits: Vec<Edit>,
+    planned: Vec<Edit>,
     /// The objects that the edited text must decode to.
     expected: Vec<Value>,
     /// Where something cannot be edited.
@@ -68,7 +68,7 @@ impl Edits {
         let mut expected = node.to_json();
         match edit::edits(text, node, &operations) {
             Some(edits) if json_patch::patch(&mut expected, &operations).is_ok() => {
-                self.edits.extend(edits);
+                self.planned.extend(edits);
             }
             _ => self.refused = Some(node.at),
         }
@@ -80,7 +80,7 @@ impl Edits {
     /// # Errors
     /// An alias stands for something that would change, or a comment is within it.
     pub(super) fn apply(self, text: &str) -> Result<Option<String>, ManifestError> {
-        let Self { edits, expected, refused, .. } = self;
+        let Self { planned, expected, refused, .. } = self;
         let refuse = |at| {
             let message = "the expectations share text with an alias or a comment, so podgate leaves the file as it is; \
                            edit them by hand";
@@ -89,10 +89,10 @@ impl Edits {
         if let Some(at) = refused {
             return Err(refuse(at));
         }
-        if edits.is_empty() {
+        if planned.is_empty() {
             return Ok(None);
         }
-        let edited = edit::checked(text, edits, &expected);
+        let edited = edit::checked(text, planned, &expected);
         edited.map(Some).ok_or_else(|| refuse(Position { line: 1, column: 1 }))
     }
 }
