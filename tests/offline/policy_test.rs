@@ -7,6 +7,7 @@ mod refused;
 mod updated;
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -157,7 +158,7 @@ fn who_creates_what_when_and_where_is_the_case_s() {
         ("elsewhere", ["", "", &at(2026)], "allow"),
         ("in a protected namespace", [in_cart, "  namespace: kube-public\n", &at(2026)], "allow"),
     ] {
-        cases += &format!("- name: {name}\n{pod}{}{}", parts.concat(), expect(decision));
+        let _ = write!(cases, "- name: {name}\n{pod}{}{}", parts.concat(), expect(decision));
     }
     assert_passes(&of_text(&test(spec, &cases)));
 }
