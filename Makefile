@@ -40,7 +40,7 @@ chart-suites: binary control-plane
 	tests/tools/debian.sh prometheus prometheus > /dev/null
 	$(CARGO) test --test chart
 
-soak: binary control-plane ## The chart's suites, CEL's, those of compiled policies and of the floor, with those that take long (half an hour more)
+soak: binary control-plane ## The chart's suites, CEL's, those of compiled policies and of the floor, with those that take long (half an hour more), and mutants
 	tests/tools/tool.sh helm3 > /dev/null
 	tests/tools/tool.sh helm4 > /dev/null
 	tests/tools/debian.sh prometheus prometheus > /dev/null
@@ -48,6 +48,7 @@ soak: binary control-plane ## The chart's suites, CEL's, those of compiled polic
 	$(CARGO) test --test cluster -- cel:: --include-ignored
 	$(CARGO) test --test cluster -- in_tree:: --include-ignored
 	$(CARGO) test --test cluster -- floor:: --include-ignored
+	tests/tools/mutants.sh
 
 alerts: ## Recording rules and alerts: valid, and each alert fires when it should
 	tests/prometheus/run.sh

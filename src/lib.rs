@@ -3,7 +3,7 @@
 //! The map of the modules; `tests/offline/architecture.rs` holds all imports to it:
 //!
 //! ```text
-//! cli → runtime → install
+//! cli → {policy_test, runtime} → install
 //!   → {admission, analysis, audit, beat, certs, floor, gitops, remediation, report, scan, status}
 //!   → policies → {clusters, inputs, leader} → {client, metrics, nonce, process, telemetry}
 //!   → manifests → {findings, policy} → {api, cel}
@@ -43,6 +43,8 @@
 //!   `manifests::documents` (YAML with positions) → `scan::manifest` → `policy::engine` → `findings` → `cli::formats`.
 //! - What is in force for manifests (`--live`): `scan::offline` (their namespaces) → `policies::live` →
 //!   `policy::policy_set` → `scan::manifest`.
+//! - A test of policies: `inputs` → `policy_test::file` → `policy_test::review` (`admission::mutate`, then
+//!   `admission::validate`) and `policy_test::agreement` (`scan::manifest`) → `policy_test::compare` → `cli::policy`.
 //! - Several clusters: `clusters::contexts` (kubeconfigs) → `clusters::side_by_side` → `analysis::cluster`, for each →
 //!   `analysis::fleet` (pure) → `cli::clusters`.
 
@@ -67,6 +69,7 @@ pub mod metrics;
 pub mod nonce;
 mod policies;
 pub mod policy;
+pub mod policy_test;
 pub(crate) mod process;
 pub mod remediation;
 pub mod report;

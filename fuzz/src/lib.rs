@@ -45,6 +45,7 @@ pub fn judge(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
         cost: u64::MAX,
         now: Timestamp::UNIX_EPOCH,
         seed: &RandomState::new(),
+        observer: None,
     };
     reviewer.validate(body)
 }

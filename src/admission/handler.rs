@@ -305,7 +305,9 @@ fn pass(
     let now = Timestamp::now();
     let (docs_url, own_user) = (reviews.docs_url.as_deref(), reviews.own_user.as_deref());
     let (controllers, seed) = (&reviews.controllers, &webhooks.retries.seed);
-    let reviewer = Reviewer { policies, docs_url, own_user, controllers, cost, now, seed };
+    let observer = None;
+    let reviewer =
+        Reviewer { policies, docs_url, own_user, controllers, cost, now, seed, observer };
     let judged = match path {
         WebhookPath::Validate => reviewer.validate(body),
         WebhookPath::Mutate => mutate_review(body, policies, now),

@@ -20,7 +20,7 @@ use crate::api;
 use crate::metrics::Decided;
 use crate::policy::decision::{Decision, Outcome, decide};
 use crate::policy::document::Document;
-use crate::policy::engine::{Finding, Judgement, judge, judge_as_created, judge_undecided};
+use crate::policy::engine::{Exempt, Finding, Judgement, judge, judge_as_created, judge_undecided};
 use crate::policy::grace::ControllerUsers;
 use crate::policy::inherited::{Before, Old};
 use crate::policy::message;
@@ -29,6 +29,9 @@ use crate::policy::recheck::{KubectlVerb, Recheck, ScanAs};
 use crate::policy::rule::Breach;
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
+
+/// Is told what a review's answer was made from.
+pub type Observer<'p> = &'p (dyn Fn(&Decision<'_>, &[Exempt<'_>]) + Sync);
 
 /// The input of a judgement beside the review.
 #[derive(Clone, Copy)]
@@ -46,6 +49,8 @@ pub struct Reviewer<'p> {
     pub now: Timestamp,
     /// The seed of [`DeniedTemplate`].
     pub seed: &'p RandomState,
+    /// For who asks for more than the answer, as tests of policies do.
+    pub observer: Option<Observer<'p>>,
 }
 
 impl Reviewer<'_> {
@@ -91,21 +96,21 @@ impl Reviewer<'_> {
         } else {
             revisions::revision(body)
         };
-        let findings = match held {
-            Revision::Empty => Vec::new(),
+        let judgement = match held {
+            Revision::Empty => Judgement::default(),
             Revision::Unclear(why) => {
-                judge_undecided(plan, &subject, &revisions::undecided(why), self.now).violations
+                judge_undecided(plan, &subject, &revisions::undecided(why), self.now)
             }
             Revision::Template(held) => {
                 let Subject { namespace, metadata, .. } = subject;
                 let document = documents.object.as_ref();
                 let of_template = Subject::or_empty(kind, &held);
                 let subject = Subject { namespace, metadata, document, ..of_template };
-                judge(plan, &subject, self.now).violations
+                judge(plan, &subject, self.now)
             }
         };
-        let decision = decide(findings, &Before::Nothing, self.now);
-        Ok(self.judged(request, &subject, &decision, &documents))
+        let decision = decide(judgement.violations, &Before::Nothing, self.now);
+        Ok(self.judged(request, &subject, &decision, &judgement.exempt, &documents))
     }
 
     /// The documents of a review whose policies read them.
@@ -132,15 +137,16 @@ impl Reviewer<'_> {
         let (kind, operation) = (subject.kind, request.operation()?);
         let documents = self.documents(plan, &subject, body);
         let subject = Subject { document: documents.object.as_ref(), ..subject };
-        let findings = if subject.is_mirror_by(&request.user_info.username) {
+        let judgement = if subject.is_mirror_by(&request.user_info.username) {
             // A mirror pod shows a static pod that runs already; a denial would only hide it.
-            Vec::new()
+            Judgement::default()
         } else if kind == Kind::Pod {
             // `/mutate` has completed the pod already.
-            judge(plan, &subject, self.now).violations
+            judge(plan, &subject, self.now)
         } else {
-            judge_as_created(plan, &subject, || whole_objects(body).object, self.now).violations
+            judge_as_created(plan, &subject, || whole_objects(body).object, self.now)
         };
+        let Judgement { violations: findings, exempt } = judgement;
         let same_pod = LazyCell::new(|| {
             if kind == Kind::Pod { pod_unchanged(body) } else { template_restarted(kind, body) }
         });
@@ -182,7 +188,7 @@ impl Reviewer<'_> {
             Before::Nothing
         };
         let decision = decide(findings, &before, self.now);
-        Ok(self.judged(request, &subject, &decision, &documents))
+        Ok(self.judged(request, &subject, &decision, &exempt, &documents))
     }
 
     /// The answer to a review, and its summary.
@@ -191,8 +197,12 @@ impl Reviewer<'_> {
         request: &Request<'_>,
         subject: &Subject<'_>,
         decision: &Decision<'_>,
+        exempt: &[Exempt<'_>],
         documents: &Documents<'_>,
     ) -> Judged {
+        if let Some(observer) = self.observer {
+            observer(decision, exempt);
+        }
         let kind = subject.kind;
         let operation = request.operation().unwrap_or(Operation::Other);
         let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
@@ -315,6 +325,7 @@ mod tests {
                 cost: u64::MAX,
                 now,
                 seed: &RandomState::new(),
+                observer: None,
             };
             reviewer.validate(review.to_string().as_bytes()).unwrap().decision
         };

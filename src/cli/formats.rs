@@ -1,8 +1,8 @@
 //! Renders the [`Report`] of `scan`: one file for each format. Pure: no output, no clock and no environment, so equal
 //! reports give equal texts.
 
-mod github;
-mod junit;
+pub(super) mod github;
+pub(super) mod junit;
 pub(super) mod markdown;
 mod sarif;
 mod summary;

@@ -4,9 +4,11 @@ mod apply;
 mod diff;
 mod export;
 mod import;
+mod init;
 mod preview;
 mod release;
 mod show;
+mod test;
 mod to_vap;
 
 use clap::Subcommand;
@@ -29,6 +31,10 @@ pub(super) enum PolicyCommand {
     Diff(diff::DiffArgs),
     /// Show what policies would deny in a live cluster if they were enforced. Writes nothing.
     Preview(preview::PreviewArgs),
+    /// Run tests of policies: what they decide about objects, in reviews and in scans.
+    Test(test::TestArgs),
+    /// Write a policy, its tests, and a pipeline that runs them.
+    Init(init::InitArgs),
     /// Print policies as the API server's own (ValidatingAdmissionPolicy), which judge without podgate.
     ToVap(to_vap::ToVapArgs),
     /// Remove podgate's finalizer from policies, where podgate is not running.
@@ -45,6 +51,8 @@ impl PolicyCommand {
             Self::Import(args) => args.run(),
             Self::Diff(args) => args.run(),
             Self::Preview(args) => args.run(),
+            Self::Test(args) => args.run(),
+            Self::Init(args) => args.run(),
             Self::ToVap(args) => args.run(),
             Self::Release(args) => args.run(),
         }

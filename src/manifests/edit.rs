@@ -6,6 +6,7 @@ use json_patch::jsonptr::Pointer;
 use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
 use serde_json::{Value, json};
 
+use super::documents;
 use super::node::{Content, Form, Node};
 
 /// Replaces the bytes from `start` to `end`.
@@ -30,6 +31,15 @@ pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     }
     edited.push_str(text.get(done..).unwrap_or_default());
     edited
+}
+
+/// Makes every edit, and reads the result again. `None` if it does not decode to these objects: an anchor has carried a
+/// change to another value.
+pub fn checked(text: &str, edits: Vec<Edit>, expected: &[Value]) -> Option<String> {
+    let edited = apply(text, edits);
+    let read = documents::read(&edited).flatten().map(|object| object.node.to_json());
+    let same = read.eq(expected.iter().cloned());
+    same.then_some(edited)
 }
 
 /// The edits that have the effect of a patch on an object. `None` if an alias (`*name`) stands for a patched value: the
@@ -88,6 +98,20 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
             let replacement = inline(value, text.get(old.start..)?);
             Some(Edit { start: old.start, end: old.end, depth, replacement })
         }
+        // Lines below the key. A comment among them would be lost, or stand beside something else.
+        (Content::Map(_), Some(old)) if old.start < old.end => {
+            let start = block_start(text, old)?;
+            let before = text.get(..start)?.trim_end();
+            let end = text.get(..old.end)?.trim_end().len();
+            let lines = text.get(before.len()..line_end(text, end))?;
+            let empty = matches!(value, Value::Array(items) if items.is_empty());
+            if lines.contains('#') || empty && !before.ends_with(':') {
+                return None;
+            }
+            let indent = start - text.get(..start)?.rfind('\n')? - 1;
+            let replacement = if empty { " []".to_owned() } else { block(value, indent)? };
+            Some(Edit { start: before.len(), end, depth, replacement })
+        }
         // `key:` with nothing after it.
         (Content::Map(entries), Some(_)) => {
             let entry = entries.iter().find(|entry| entry.key == key)?;
@@ -112,6 +136,17 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
             Some(insert(before, replacement))
         }
         _ => None,
+    }
+}
+
+/// The first byte of a value below its key. The parser places a list that is not indented after its first dash.
+fn block_start(text: &str, node: &Node<'_>) -> Option<usize> {
+    let after_dash =
+        matches!(node.content, Content::List(_)) && !text.get(node.start..)?.starts_with('-');
+    if after_dash {
+        text.get(..node.start)?.trim_end().strip_suffix('-').map(str::len)
+    } else {
+        Some(node.start)
     }
 }
 
@@ -145,7 +180,6 @@ fn block(value: &Value, indent: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::documents;
     use super::*;
 
     /// The text after a patch. Asserts that it decodes to the patched object.
@@ -210,6 +244,23 @@ spec:
 
         # The end.
         "#);
+    }
+
+    #[test]
+    fn lines_below_a_key_are_replaced_and_comments_stay_or_forbid_it() {
+        let text = "kind: A\nrules:  # all\n  - one\n  - two\n\n# The end.\nb:\n- c: d\nc: # -\n- e\n- f\n";
+        let patch = json!([
+            {"op": "replace", "path": "/rules", "value": ["three"]},
+            {"op": "replace", "path": "/b", "value": []},
+            {"op": "replace", "path": "/c", "value": ["g"]},
+        ]);
+        let edited = patched(text, patch).unwrap();
+        assert_eq!(edited, "kind: A\nrules:  # all\n  - three\n\n# The end.\nb: []\nc: # -\n- g\n");
+        let replace = |value: Value| json!([{"op": "replace", "path": "/rules", "value": value}]);
+        assert_eq!(patched(text, replace(json!([]))), None);
+        for text in ["rules:\n- one  # why\nkind: A\n", "kind: A\nrules:\n- one\n# why\n- two\n"] {
+            assert_eq!(patched(text, replace(json!(["three"]))), None, "{text}");
+        }
     }
 
     #[test]

@@ -122,10 +122,12 @@ fn policy(object: &Manifest<'_>, namespace: Option<&str>) -> Result<PolicyDocume
     };
     let mut manifest = object.node.to_json();
     let policy = if object.kind == "ClusterDevOpsPolicy" {
-        let PolicyManifest { metadata, spec, .. } = decode::<ClusterDevOpsPolicySpec>(object)?;
+        let PolicyManifest { metadata, spec, .. } =
+            decode::<PolicyManifest<ClusterDevOpsPolicySpec>>(&object.node)?;
         Policy::compile_cluster(metadata.name, &spec.unwrap_or_default()).map_err(invalid)?
     } else {
-        let PolicyManifest { metadata, spec, .. } = decode::<DevOpsPolicySpec>(object)?;
+        let PolicyManifest { metadata, spec, .. } =
+            decode::<PolicyManifest<DevOpsPolicySpec>>(&object.node)?;
         let scope = match metadata.namespace.or_else(|| namespace.map(str::to_owned)) {
             Some(namespace) => {
                 if let Some(metadata) =
@@ -149,13 +151,13 @@ fn policy(object: &Manifest<'_>, namespace: Option<&str>) -> Result<PolicyDocume
     Ok(PolicyDocument { policy: Arc::new(policy), at, manifest })
 }
 
-fn decode<Spec: DeserializeOwned>(
-    object: &Manifest<'_>,
-) -> Result<PolicyManifest<Spec>, ManifestError> {
-    PolicyManifest::deserialize(&object.node).map_err(|error| {
-        let at = error.at.unwrap_or(object.node.at);
-        ManifestError::new(at, describe(&error))
-    })
+/// Decodes an object that a person wrote for podgate.
+///
+/// # Errors
+/// A value of the wrong type, or an unknown field, with the nearest known one.
+pub(crate) fn decode<T: DeserializeOwned>(node: &Node<'_>) -> Result<T, ManifestError> {
+    T::deserialize(node)
+        .map_err(|error| ManifestError::new(error.at.unwrap_or(node.at), describe(&error)))
 }
 
 /// serde's message in plain words, with the nearest known name for an unknown field.

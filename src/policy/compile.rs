@@ -13,7 +13,7 @@ use super::injector::Injector;
 use super::key::PolicyKey;
 use super::registry::{RULES, known_id};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
-use super::rules::{images, validations};
+use super::rules::{images, pod_security, validations};
 use super::scope::{Scope, Selection};
 use super::subject::Subject;
 use super::terms::{Terms, terms};
@@ -301,6 +301,22 @@ impl Policy {
         let variables = self.spec.variables.iter().flatten().map(|it| &it.expression);
         let mut expressions = validations.chain(variables);
         self.scope.reads_labels() || expressions.any(|it| it.contains("namespaceObject"))
+    }
+
+    /// The ids of the violations that a review can find: `RULE`, or `RULE/CHECK` for each check that is on.
+    pub fn review_ids(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        for Enabled { rule, .. } in &self.spec_checks {
+            let add = |check: &str| ids.push(format!("{}/{check}", rule.id));
+            if rule.id == validations::RULE.id {
+                self.validations().for_each(add);
+            } else if rule.id == pod_security::RULE.id {
+                self.spec.pod_security.into_iter().flat_map(pod_security::ids_of).for_each(add);
+            } else {
+                ids.push(rule.id.to_owned());
+            }
+        }
+        ids
     }
 
     /// Whether it enables a rule that reads whole pods.

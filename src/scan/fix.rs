@@ -125,15 +125,14 @@ impl ObjectFix {
     }
 }
 
-/// Applies the edits and reads the result again. If it does not decode to the expected objects, the text is left
-/// unchanged: an anchor has carried a change to another value.
+/// Applies the edits. If the result does not decode to the expected objects, the text is left unchanged.
 fn apply(text: &str, objects: Vec<ObjectFix>, fixed: &mut Fixed) {
     let edits = objects.iter().flat_map(|fix| fix.edits.iter().cloned()).collect();
-    let edited = edit::apply(text, edits);
-    let read = documents::read(&edited).flatten();
-    let found: Vec<_> = read.map(|object| object.node.to_json()).collect();
-    let differs = objects.iter().map(|fix| &fix.expected).ne(&found);
-    if differs {
+    let expected: Vec<_> = objects.iter().map(|fix| fix.expected.clone()).collect();
+    if let Some(edited) = edit::checked(text, edits, &expected) {
+        fixed.changed = edited != text;
+        fixed.text = edited;
+    } else {
         text.clone_into(&mut fixed.text);
         let place = objects.iter().find(|fix| fix.patch.is_some()).map(|fix| fix.place.clone());
         fixed.faults.push(Fault {
@@ -141,9 +140,6 @@ fn apply(text: &str, objects: Vec<ObjectFix>, fixed: &mut Fixed) {
             message: "it shares text with something that must not change; apply the patch instead: podgate fix -o patch".to_owned(),
             kind: FaultKind::Input,
         });
-    } else {
-        fixed.changed = edited != text;
-        fixed.text = edited;
     }
     fixed.patches = objects.into_iter().filter_map(|fix| fix.patch).collect();
 }

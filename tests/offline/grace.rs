@@ -49,6 +49,7 @@ fn judged_at(time: &str, policies: &PolicySet, review: &Value) -> (&'static str,
         cost: u64::MAX,
         now: time.parse::<Timestamp>().unwrap(),
         seed: &RandomState::new(),
+        observer: None,
     };
     let judged = reviewer.validate(review.to_string().as_bytes()).unwrap();
     let mut answer: Value = serde_json::from_slice(&judged.answer).unwrap();
@@ -154,6 +155,7 @@ fn a_grace_may_have_passed_or_end_in_the_year_9999_and_no_later() {
             cost: u64::MAX,
             now: Timestamp::UNIX_EPOCH,
             seed: &RandomState::new(),
+            observer: None,
         };
         let judged = reviewer.validate(review.to_string().as_bytes()).unwrap();
         let answer: Value = serde_json::from_slice(&judged.answer).unwrap();

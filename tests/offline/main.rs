@@ -24,6 +24,7 @@ mod observability;
 mod overload;
 mod pipeline;
 mod plugin;
+mod policy_test;
 mod preview;
 mod rules;
 mod scan;

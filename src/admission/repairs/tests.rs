@@ -79,6 +79,7 @@ fn asked(
         cost: u64::MAX,
         now: NOW,
         seed: &RandomState::new(),
+        observer: None,
     };
     let judged = reviewer.validate(review.to_string().as_bytes()).unwrap();
     (judged.decision, String::from_utf8(judged.answer).unwrap())

@@ -64,12 +64,12 @@ fn fault(fault: &Fault) -> String {
 }
 
 /// A message; line breaks stay, other control characters are shown as escapes.
-fn data(text: &str) -> String {
+pub(in crate::cli) fn data(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(printable).collect();
     escaped(&lines.join("\n"))
 }
 
-fn property(text: &str) -> String {
+pub(in crate::cli) fn property(text: &str) -> String {
     escaped(text).replace(':', "%3A").replace(',', "%2C")
 }
 

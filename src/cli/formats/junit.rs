@@ -96,7 +96,7 @@ fn line(violation: &Violation) -> String {
 }
 
 /// Escapes a text between tags.
-fn text(raw: &str) -> String {
+pub(in crate::cli) fn text(raw: &str) -> String {
     raw.chars().fold(String::with_capacity(raw.len()), |mut xml, c| {
         match c {
             '&' => xml.push_str("&amp;"),
@@ -112,7 +112,7 @@ fn text(raw: &str) -> String {
 }
 
 /// Escapes an attribute's value, where a reader would turn plain line breaks and tabs into blanks.
-fn attribute(raw: &str) -> String {
+pub(in crate::cli) fn attribute(raw: &str) -> String {
     text(raw).replace('"', "&quot;").replace('\n', "&#10;").replace('\t', "&#9;")
 }
 

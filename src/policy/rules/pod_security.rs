@@ -192,6 +192,11 @@ fn in_cel(spec: &DevOpsPolicySpec) -> Vec<CelFinding> {
     found.collect()
 }
 
+/// The ids of the checks of a level.
+pub fn ids_of(level: PodSecurityLevel) -> impl Iterator<Item = &'static str> {
+    checks_of(level).map(|check| check.id)
+}
+
 fn checks_of(level: PodSecurityLevel) -> impl Iterator<Item = &'static Check> {
     let overridden = |id| CHECKS.iter().any(|check| check.overrides == Some(id));
     CHECKS.iter().filter(move |check| match level {

@@ -260,6 +260,7 @@ impl Door {
             cost: u64::MAX,
             now: NOW.parse().unwrap(),
             seed: &RandomState::new(),
+            observer: None,
         };
         let judged = reviewer.validate(review.to_string().as_bytes()).unwrap();
         let mut answer: Value = serde_json::from_slice(&judged.answer).unwrap();

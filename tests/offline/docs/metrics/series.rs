@@ -123,6 +123,7 @@ fn violations(policies: &PolicySet) -> Decided {
         cost: u64::MAX,
         now: Timestamp::UNIX_EPOCH,
         seed: &RandomState::new(),
+        observer: None,
     };
     let review = review::create("n0", &bad_pod()).to_string();
     reviewer.validate(review.as_bytes()).unwrap().decided
