@@ -17,6 +17,7 @@ mod failure;
 mod fix;
 mod formats;
 mod gate;
+mod html;
 mod list;
 mod manifests;
 mod output;

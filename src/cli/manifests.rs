@@ -40,6 +40,16 @@ pub(super) struct ManifestArgs {
 }
 
 impl ManifestArgs {
+    /// The paths as they were given, for a report's title.
+    pub(super) fn named(&self) -> String {
+        let paths = self.paths.iter().chain(&self.file).map(|path| match path.to_str() {
+            Some("-") => "stdin".to_owned(),
+            _ => path.display().to_string(),
+        });
+        let paths: Vec<_> = paths.collect();
+        if paths.is_empty() { "the working directory".to_owned() } else { paths.join(", ") }
+    }
+
     /// The input files, what was passed over, and the faults of paths that cannot be read.
     pub(super) fn inputs(&self) -> Found {
         let paths: Vec<_> = self.paths.iter().chain(&self.file).cloned().collect();

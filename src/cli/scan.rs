@@ -10,9 +10,10 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
+use super::args::OutputFileArgs;
 use super::color::{ColorArgs, Coloring};
 use super::failure::Failure;
-use super::formats::{self, ReportFormat};
+use super::formats::{self, Printing, ReportFormat};
 use super::gate::ManifestGateArgs;
 use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
@@ -50,9 +51,8 @@ pub(super) struct ScanArgs {
     manifests: ManifestArgs,
     #[arg(short, long, value_enum, default_value_t)]
     output: ReportFormat,
-    /// Write the report to this file instead of stdout
-    #[arg(long, value_name = "FILE")]
-    output_file: Option<PathBuf>,
+    #[command(flatten)]
+    output_file: OutputFileArgs,
     /// Who creates the objects, which decides what a policy in its grace denies (spec.graceUntil)
     #[arg(long = "as", value_name = "WHO", value_enum, default_value_t)]
     creator: CreatorArg,
@@ -114,16 +114,9 @@ impl ScanArgs {
         let namespace = self.manifests.namespace.as_deref();
         let protected = self.manifests.protected.list();
         let creator = self.creator.into();
+        let now = Timestamp::now();
         let mut report = with_progress(&inputs, |progress| {
-            offline::scan(
-                &inputs,
-                policies,
-                protected,
-                namespace,
-                creator,
-                Timestamp::now(),
-                progress,
-            )
+            offline::scan(&inputs, policies, protected, namespace, creator, now, progress)
         });
         report.faults.splice(0..0, unread.into_iter().chain(faults));
         report.unjudged.add(unjudged);
@@ -136,17 +129,12 @@ impl ScanArgs {
             report.known = Some(baseline.remove(&mut report.results));
             report.summary.violations = report.results.len() as u64;
         }
-        let coloring = match self.output_file {
+        let coloring = match self.output_file.output_file {
             Some(_) => Coloring::Plain,
             None => self.color.coloring(),
         };
-        let text = formats::render(self.output, &report, coloring)?;
-        match &self.output_file {
-            None => output::print(&text)?,
-            Some(path) => fs::write(path, text).map_err(|error| {
-                Failure::Cluster(format!("cannot write {}: {error}", path.display()))
-            })?,
-        }
+        let about = Printing { coloring, inputs: self.manifests.named(), at: now };
+        self.output_file.write(&formats::render(self.output, &report, &about)?)?;
         self.gate.check(&report)
     }
 }
