@@ -22,6 +22,7 @@ mod hostile;
 mod mutate;
 mod observability;
 mod overload;
+mod pages;
 mod preview;
 mod rules;
 mod scan;
