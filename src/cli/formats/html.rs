@@ -8,6 +8,7 @@ use super::violations::{decision, place, worst_first};
 use crate::analysis::result::DistinctViolation;
 use crate::api::Effect;
 use crate::findings::{Report, Violation};
+use crate::policy::score::class;
 
 /// `inputs` are the paths as given.
 pub(super) fn page(report: &Report, inputs: &str, at: Timestamp) -> String {
@@ -41,7 +42,7 @@ pub(super) fn page(report: &Report, inputs: &str, at: Timestamp) -> String {
         command: "scan",
         title: format!("Manifests of {inputs}"),
         at,
-        score: Some((report.summary.score, None)),
+        score: Some((report.summary.score, report.summary.score.map(class))),
         headline: line(report),
         remarks: Vec::new(),
         figures,
