@@ -47,7 +47,13 @@ impl ManifestArgs {
             _ => path.display().to_string(),
         });
         let paths: Vec<_> = paths.collect();
-        if paths.is_empty() { "the working directory".to_owned() } else { paths.join(", ") }
+        match paths.as_slice() {
+            [] => "the working directory".to_owned(),
+            [first, others @ ..] if others.len() > 2 => {
+                format!("{first} and {} more paths", others.len())
+            }
+            few => few.join(", "),
+        }
     }
 
     /// The input files, what was passed over, and the faults of paths that cannot be read.
