@@ -40,7 +40,7 @@ chart-suites: binary control-plane
 	tests/tools/debian.sh prometheus prometheus > /dev/null
 	$(CARGO) test --test chart
 
-test-html: binary ## The pages of -o html in a headless Chromium, with axe-core; installs both once (UPDATE=1 writes docs/images)
+test-html: ## The pages of -o html in a headless Chromium, with axe-core; installs both once (UPDATE=1 writes docs/images)
 	tests/tools/debian.sh chromium chromium > /dev/null
 	tests/tools/axe.sh > /dev/null
 	$(CARGO) test --test html

@@ -129,6 +129,7 @@ fn production() -> Answers {
         "excludeNamespaces": ["lab"]});
     serving(&namespaces, &apps, &policies, &[named(None, "probes", json!({"spec": probes}))])
         .forbid("/apis/batch/v1/cronjobs")
+        .forbid("/apis/batch/v1/namespaces/lab/cronjobs")
 }
 
 fn staging() -> Answers {

@@ -23,6 +23,7 @@ pub(super) fn page(fleet: &Fleet, unread: &[UnreadFile], at: Timestamp) -> Strin
         }
     }
     let mut sections: Vec<_> = unread_files(unread).into_iter().collect();
+    sections.extend(messages(fleet));
     sections.push(members(fleet));
     sections.extend([points(fleet), rules(fleet)]);
     sections.extend(fleet.drift.as_deref().map(|drift| policies(fleet, drift)));
@@ -65,6 +66,34 @@ fn unread_files<'a>(unread: &'a [UnreadFile]) -> Option<Section<'a>> {
     })
 }
 
+/// Why clusters were not read, or not completely, and notes.
+fn messages(fleet: &Fleet) -> Option<Section<'_>> {
+    let row = |it: &Member| {
+        let message = it.message.clone()?;
+        Some(vec![
+            Cell::Name(it.context.clone().into()),
+            Cell::text(it.state.as_str()),
+            Cell::Text(message.into()),
+        ])
+    };
+    let rows: Vec<_> = fleet.clusters.iter().filter_map(row).collect();
+    let text = match fleet.unread() {
+        0 => "Every cluster was read.",
+        _ => "This report is incomplete: of these clusters it says nothing, or not all.",
+    };
+    (!rows.is_empty()).then(|| Section {
+        id: "faults",
+        title: "Not read",
+        text: vec![text.to_owned()],
+        table: Some(Table {
+            caption: "In the order of the kubeconfig".to_owned(),
+            headings: ["Cluster", "State", "Why"].map(Into::into).to_vec(),
+            rows,
+            most: MOST,
+        }),
+    })
+}
+
 fn members<'a>(fleet: &'a Fleet) -> Section<'a> {
     let row = |it: &'a Member| {
         let mut row = vec![Cell::Name(it.context.as_str().into()), Cell::text(it.state.as_str())];
@@ -76,7 +105,7 @@ fn members<'a>(fleet: &'a Fleet) -> Section<'a> {
             row.push(Cell::text("not analyzed"));
             row.extend([(); 7].map(|()| Cell::text("–")));
         }
-        let facts = [&it.version, &it.server, &it.message];
+        let facts = [&it.version, &it.server];
         row.extend(facts.map(|it| Cell::text(it.as_deref().unwrap_or_default())));
         row
     };
@@ -93,7 +122,6 @@ fn members<'a>(fleet: &'a Fleet) -> Section<'a> {
         "Low",
         "Version",
         "Server",
-        "Note",
     ];
     let table = Table {
         caption: "In the order of the kubeconfig".to_owned(),

@@ -6,13 +6,14 @@ use super::super::super::html::{Cell, Page, Section, Table, faults, findings};
 use super::headline::{compared, first, line, observed, share, subject, verdict};
 use crate::analysis::preview::answer::{
     ExemptionUse, NamespaceChange, Preview, PreviewViolation, PreviewWorkload, PreviewedPolicy,
-    Standing,
+    Standing, Versions,
 };
 use crate::policy::text::count;
 
 /// The most rows of each table, and of that of violations.
 const MOST: usize = 500;
 const MOST_VIOLATIONS: usize = 5000;
+const WHAT: &str = "What, and what would pass";
 
 /// `place` is what was read: `cluster production`.
 pub(super) fn page(preview: &Preview, place: &str, at: Timestamp) -> String {
@@ -31,8 +32,10 @@ pub(super) fn page(preview: &Preview, place: &str, at: Timestamp) -> String {
         ("Running pods", summary.pods),
         ("Pods at risk", summary.refused_pods),
         ("In grace", summary.graced_pods),
-        ("New violations", summary.new_violations),
     ];
+    if changes(preview) {
+        figures.push(("New violations", summary.new_violations));
+    }
     figures.extend(summary.gone_violations.map(|gone| ("Gone violations", gone)));
     let page = Page {
         command: "policy preview",
@@ -55,7 +58,7 @@ fn policies<'a>(preview: &'a Preview) -> Section<'a> {
         let mut row = vec![
             Cell::Name(it.policy.as_str().into()),
             Cell::text(it.mode.as_str()),
-            Cell::text(if it.replaces { "yes" } else { "no" }),
+            Cell::text(if it.replaces { "today's version" } else { "" }),
             Cell::Number(it.would_deny),
             Cell::Number(it.would_refuse_pods),
             Cell::Text(end.into()),
@@ -69,7 +72,7 @@ fn policies<'a>(preview: &'a Preview) -> Section<'a> {
         row
     };
     let mut headings =
-        vec!["Policy", "Mode", "Replaces one", "Would deny", "Would refuse pods", "Grace until"];
+        vec!["Policy", "Mode", "Replaces", "Would deny", "Would refuse pods", "Grace until"];
     if preview.observed.is_some() {
         headings.extend(["Reviews denied", "Reviews it would deny"]);
     }
@@ -153,18 +156,32 @@ fn exemptions<'a>(preview: &'a Preview) -> Section<'a> {
     Section { id: "exemptions", title: "Exemptions", text: vec![text.to_owned()], table }
 }
 
+/// Whether there is a difference to today: those in force are what they are.
+fn changes(preview: &Preview) -> bool {
+    preview.versions == Versions::Given
+}
+
 fn namespaces(preview: &Preview) -> Section<'_> {
     let mut sorted: Vec<&NamespaceChange> = preview.namespaces.iter().collect();
     sorted.sort_by_key(|it| (it.change.after.score.is_none(), it.change.after.score));
     let score = |it: Standing| Cell::Score(it.score, it.classification);
     let rows = sorted.into_iter().map(|it| {
-        let name = Cell::Name(it.namespace.as_str().into());
-        vec![name, score(it.change.before), score(it.change.after)]
+        let mut row = vec![Cell::Name(it.namespace.as_str().into())];
+        if changes(preview) {
+            row.push(score(it.change.before));
+        }
+        row.push(score(it.change.after));
+        row
     });
+    let headings = if changes(preview) {
+        vec!["Namespace", "Score today", "Score afterwards"]
+    } else {
+        vec!["Namespace", "Score"]
+    };
     let namespaces = count(preview.namespaces.len() as u64, "namespace");
     let table = Table {
-        caption: format!("{namespaces}, the lowest score afterwards first"),
-        headings: ["Namespace", "Score today", "Score afterwards"].map(Into::into).to_vec(),
+        caption: format!("{namespaces}, the lowest score first"),
+        headings: headings.into_iter().map(Into::into).collect(),
         rows: rows.collect(),
         most: MOST,
     };
@@ -172,25 +189,20 @@ fn namespaces(preview: &Preview) -> Section<'_> {
 }
 
 fn violations(preview: &Preview) -> Section<'_> {
-    let of = |it| PreviewWorkload::distinct(it).map(move |found| violation(it, found));
+    let changes = changes(preview);
+    let of = |it| PreviewWorkload::distinct(it).map(move |found| violation(it, found, changes));
     let rows: Vec<_> = preview.workloads.iter().flat_map(of).collect();
-    let headings = [
-        "Severity",
-        "Rule",
-        "Today",
-        "Namespace",
-        "Workload",
-        "Found in",
-        "Container",
-        "What, and what would pass",
-        "Policy",
-    ];
+    let mut headings = vec!["Severity", "Rule"];
+    if changes {
+        headings.push("Today");
+    }
+    headings.extend(["Namespace", "Workload", "Found in", "Container", WHAT, "Policy"]);
     let table = (!rows.is_empty()).then(|| Table {
         caption: format!(
             "{}, those of the worst workloads first",
             count(rows.len() as u64, "violation")
         ),
-        headings: headings.map(Into::into).to_vec(),
+        headings: headings.into_iter().map(Into::into).collect(),
         rows,
         most: MOST_VIOLATIONS,
     });
@@ -198,17 +210,23 @@ fn violations(preview: &Preview) -> Section<'_> {
     Section { id: "violations", title: "Violations", text: vec![text.to_owned()], table }
 }
 
-fn violation<'a>(it: &'a PreviewWorkload, found: &'a PreviewViolation) -> Vec<Cell<'a>> {
+fn violation<'a>(
+    it: &'a PreviewWorkload,
+    found: &'a PreviewViolation,
+    changes: bool,
+) -> Vec<Cell<'a>> {
+    let mut row = vec![Cell::Severity(found.severity), Cell::code(&found.rule)];
+    if changes {
+        row.push(Cell::text(if found.new { "new" } else { "known" }));
+    }
     let pods = |pods: u64| format!("{pods} of its pods");
-    vec![
-        Cell::Severity(found.severity),
-        Cell::code(&found.rule),
-        Cell::text(if found.new { "new" } else { "known" }),
+    row.extend([
         Cell::text(&it.namespace),
         Cell::Text(format!("{}/{}", it.kind, it.name).into()),
         Cell::Text(found.pods.map_or_else(|| "the workload".to_owned(), pods).into()),
         Cell::text(found.container.as_deref().unwrap_or_default()),
         Cell::Message { path: &found.path, message: found.message.as_str().into(), fix: None },
         Cell::code(&found.policy),
-    ]
+    ]);
+    row
 }
