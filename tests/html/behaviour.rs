@@ -41,7 +41,7 @@ fn nothing_is_loaded_and_nothing_complains(world: &World) {
 }
 
 fn what_an_object_is_called_is_never_obeyed(world: &World) {
-    for name in ["analyze", "preview", "scan"] {
+    for name in ["analyze", "bundle", "scan"] {
         let tab = world.browser.open(&world.page(name).file, View::WIDE);
         // A forged name is there as a text, and no element is there but the page's own.
         assert_eq!(

@@ -94,6 +94,7 @@ impl Browser {
         let size =
             json!({"width": view.width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         tab.call("Emulation.setDeviceMetricsOverride", &size);
+        tab.call("Emulation.setScrollbarsHidden", &json!({"hidden": true}));
         tab.call("Page.navigate", &json!({"url": format!("file://{}", page.display())}));
         self.pipe.lock().unwrap().until(&tab.session, "Page.loadEventFired");
         tab

@@ -156,7 +156,7 @@ impl Clusters {
             })
             .collect();
         let rules = json!({"forbidLatestTag": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
-            "requireResourceLimits": true, "requiredLabels": [{"key": "team"}]});
+            "requireResourceLimits": ["memory"], "requiredLabels": [{"key": "team"}]});
         let policy = named(None, "baseline", json!({"spec": rules}));
         Self::of([serving(&namespaces, &apps, &[], &[policy]), Answers::default()])
     }

@@ -11,7 +11,6 @@ pub struct Shown {
     pub title: String,
     /// The number in the ring, and the words below it.
     pub score: Option<String>,
-    pub headline: String,
     pub figures: BTreeMap<String, u64>,
     pub severities: BTreeMap<String, u64>,
     /// By the anchors of their sections.
@@ -40,7 +39,6 @@ const READ: &str = r#"(() => {
   return {
     title: text(document.querySelector("h1")),
     score: document.querySelector(".ring p")?.innerText.replace(/\s+/g, " ") ?? null,
-    headline: text(document.querySelector(".headline")),
     figures: pairs(all("dl div").map((it) => [text(it.children[0]), Number(text(it.children[1]))])),
     severities: pairs(all(".legend li").map((it) => [it.className, Number(text(it.querySelector("b")))])),
     tables: pairs(sections.filter(([, it]) => it.querySelector("table")).map(([id, it]) => [id, table(it)])),

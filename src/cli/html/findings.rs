@@ -93,7 +93,7 @@ pub(in crate::cli) fn violations<'a>(
             Cell::Text(format!("{}/{}", it.kind, it.name).into()),
             Cell::text(it.container.as_deref().unwrap_or_default()),
             message(it),
-            Cell::Code(policies.join(", ").into()),
+            Cell::Text(policies.join(", ").into()),
         ]);
         row
     };

@@ -47,6 +47,11 @@ impl Html {
         self.0.len()
     }
 
+    /// Takes back what was written after this length.
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
     pub(super) fn finish(self) -> String {
         self.0
     }

@@ -10,7 +10,7 @@ use crate::findings::Fault;
 
 /// What the page may load: nothing, and only its own style and script, by their hashes. A test holds the hashes.
 const POLICY: &str = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; base-uri 'none'; form-action 'none'; \
-                      style-src 'sha256-ByApWfkVA9leyiUKHOD3aSG5zYAFuLWZlXkmMUzIP/M='; script-src 'sha256-UBDMtjQit0QnMgZTXkeQ4aKRr5UJUvvkt6lcFXuCNcI='\">";
+                      style-src 'sha256-PEKIi0iwxqy4eV2uVCpt1euYMCD8rYGg6MHG5Iu4+uk='; script-src 'sha256-UBDMtjQit0QnMgZTXkeQ4aKRr5UJUvvkt6lcFXuCNcI='\">";
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 

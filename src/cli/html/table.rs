@@ -6,8 +6,8 @@ use super::charts;
 use super::markup::Html;
 use crate::api::{Classification, Severity};
 
-/// The most bytes of a page's tables: a browser opens a page of this size in less than a second.
-const MAX_BYTES: usize = 2_000_000;
+/// A page is at most 2 MiB large. Rows end here, where the rest of the page still fits.
+const MAX_BYTES: usize = 2 * 1024 * 1024 - 30_000;
 
 pub(in crate::cli) struct Table<'a> {
     /// What the rows are, and their order: `200 namespaces, the lowest score first`.
@@ -109,12 +109,14 @@ impl Table<'_> {
         html.markup("</tr></thead><tbody>");
         let mut shown = 0;
         for row in self.rows.iter().take(self.most) {
-            if html.len() > MAX_BYTES {
-                break;
-            }
+            let before = html.len();
             html.markup("<tr>");
             for cell in row {
                 cell.write(html);
+            }
+            if html.len() > MAX_BYTES {
+                html.truncate(before);
+                break;
             }
             shown += 1;
         }
