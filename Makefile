@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 .PHONY: help demo demo-cluster check test lint rust-version control-plane docs new-rule licenses bench fuzz \
-	test-chart chart-static chart-suites chart-docs alerts soak binary static image archive
+	test-chart test-html chart-static chart-suites chart-docs alerts soak binary static image archive
 
 .DEFAULT_GOAL := help
 
@@ -39,6 +39,11 @@ chart-suites: binary control-plane
 	tests/tools/tool.sh helm4 > /dev/null
 	tests/tools/debian.sh prometheus prometheus > /dev/null
 	$(CARGO) test --test chart
+
+test-html: ## The pages of -o html in a headless Chromium, with axe-core; installs both once (UPDATE=1 writes docs/images)
+	tests/tools/debian.sh chromium chromium > /dev/null
+	tests/tools/axe.sh > /dev/null
+	$(CARGO) test --test html
 
 soak: binary control-plane ## The chart's suites, CEL's, those of compiled policies and of the floor, with those that take long (half an hour more), and mutants
 	tests/tools/tool.sh helm3 > /dev/null

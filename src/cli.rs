@@ -17,6 +17,7 @@ mod failure;
 mod fix;
 mod formats;
 mod gate;
+mod html;
 mod kubectl;
 mod list;
 mod manifests;

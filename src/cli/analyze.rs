@@ -1,5 +1,6 @@
 //! `podgate analyze`
 
+mod html;
 mod tables;
 
 use std::path::PathBuf;
@@ -8,10 +9,11 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::args::{ClusterArgs, ProtectedArgs};
+use super::args::{ClusterArgs, OutputFileArgs, ProtectedArgs};
 use super::columns::Detail;
 use super::failure::{Failure, block_on};
 use super::gate::GateArgs;
+use super::html::place;
 use super::output::Versioned;
 use super::{diagnostics, output};
 use crate::analysis::cluster::{self, Extent};
@@ -34,7 +36,8 @@ Examples:
   podgate analyze
   podgate analyze -n shop -o wide
   podgate analyze --policy stricter.yaml             # the violations if this policy were in force
-  podgate analyze -o json --fail-on never --min-score 80"
+  podgate analyze -o json --fail-on never --min-score 80
+  podgate analyze -o html --output-file report.html"
 )]
 pub(super) struct AnalyzeArgs {
     /// Only this namespace
@@ -48,6 +51,8 @@ pub(super) struct AnalyzeArgs {
     policy: Vec<PathBuf>,
     #[arg(short, long, value_enum, default_value_t)]
     output: AnalysisFormat,
+    #[command(flatten)]
+    output_file: OutputFileArgs,
     #[command(flatten)]
     gate: GateArgs,
     #[command(flatten)]
@@ -65,6 +70,8 @@ enum AnalysisFormat {
     Wide,
     Json,
     Yaml,
+    /// One page for a browser, with search and sorting
+    Html,
 }
 
 impl AnalyzeArgs {
@@ -76,20 +83,23 @@ impl AnalyzeArgs {
 async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
     let given = given(&args.policy)?;
     let cluster = clusters::connect(&args.cluster.target()).await?;
-    let extent = match args.namespace {
-        Some(namespace) if !args.all_namespaces => Extent::One(namespace),
-        _ => Extent::All { or_else: cluster.client.default_namespace().to_owned() },
+    let namespace = args.namespace.filter(|_| !args.all_namespaces);
+    let place = place(&cluster.name, namespace.as_deref());
+    let extent = match namespace {
+        Some(namespace) => Extent::One(namespace),
+        None => Extent::All { or_else: cluster.client.default_namespace().to_owned() },
     };
-    let analysis =
-        cluster::analyze(&cluster, extent, given, args.protected.list(), Timestamp::now()).await?;
+    let now = Timestamp::now();
+    let analysis = cluster::analyze(&cluster, extent, given, args.protected.list(), now).await?;
     diagnostics::report_notes(&analysis.notes, &analysis.faults);
     let versioned = Versioned::of(&analysis);
-    match args.output {
-        AnalysisFormat::Table => output::print(&tables::table(&analysis, Detail::Brief))?,
-        AnalysisFormat::Wide => output::print(&tables::table(&analysis, Detail::Full))?,
-        AnalysisFormat::Json => output::json(&versioned)?,
-        AnalysisFormat::Yaml => output::yaml(&versioned)?,
-    }
+    args.output_file.write(&match args.output {
+        AnalysisFormat::Table => tables::table(&analysis, Detail::Brief),
+        AnalysisFormat::Wide => tables::table(&analysis, Detail::Full),
+        AnalysisFormat::Json => output::to_json(&versioned)?,
+        AnalysisFormat::Yaml => output::to_yaml(&versioned)?,
+        AnalysisFormat::Html => html::page(&analysis, &place, now),
+    })?;
     diagnostics::require_complete("analysis", &analysis.faults)?;
     let severities = analysis.distinct().into_iter().map(|it| it.violation.severity);
     args.gate.check(severities, analysis.summary.counts.score)

@@ -1,10 +1,13 @@
 //! Flags that several commands share.
 
+use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::failure::Failure;
+use super::output;
 use crate::api::BundleName;
 use crate::clusters::Target;
 use crate::policy::protected::Protected;
@@ -41,6 +44,22 @@ impl NamespaceArgs {
     /// The selected namespace; `None` for all of them. `default` is the context's.
     pub(super) fn one(&self, default: &str) -> Option<String> {
         (!self.all_namespaces).then(|| self.namespace.clone().unwrap_or_else(|| default.to_owned()))
+    }
+}
+
+/// Where the report goes.
+#[derive(Args, Debug)]
+pub(super) struct OutputFileArgs {
+    /// Write the report to this file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub(super) output_file: Option<PathBuf>,
+}
+
+impl OutputFileArgs {
+    pub(super) fn write(&self, text: &str) -> Result<(), Failure> {
+        let Some(path) = &self.output_file else { return output::print(text) };
+        fs::write(path, text)
+            .map_err(|error| Failure::Cluster(format!("cannot write {}: {error}", path.display())))
     }
 }
 

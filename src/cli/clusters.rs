@@ -2,6 +2,7 @@
 
 mod analyze;
 mod contexts;
+mod html;
 mod list;
 mod tables;
 

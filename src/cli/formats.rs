@@ -2,6 +2,7 @@
 //! reports give equal texts.
 
 pub(super) mod github;
+mod html;
 pub(super) mod junit;
 pub(super) mod markdown;
 mod sarif;
@@ -12,6 +13,7 @@ pub(super) mod testing;
 mod violations;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 
 use super::color::Coloring;
 use super::failure::Failure;
@@ -40,6 +42,16 @@ pub enum ReportFormat {
     Github,
     /// For a pull request's comment or $GITHUB_STEP_SUMMARY
     Markdown,
+    /// One page for a browser, with search and sorting
+    Html,
+}
+
+/// What a format needs beside the report.
+pub struct Printing {
+    pub(super) coloring: Coloring,
+    /// The inputs as they were given.
+    pub inputs: String,
+    pub at: Timestamp,
 }
 
 /// Renders a report as a text that ends with a line break.
@@ -49,17 +61,18 @@ pub enum ReportFormat {
 pub fn render(
     format: ReportFormat,
     report: &Report,
-    coloring: Coloring,
+    printing: &Printing,
 ) -> Result<String, Failure> {
     Ok(match format {
-        ReportFormat::Table => table::table(report, coloring),
-        ReportFormat::Wide => table::wide(report, coloring),
+        ReportFormat::Table => table::table(report, printing.coloring),
+        ReportFormat::Wide => table::wide(report, printing.coloring),
         ReportFormat::Json => to_json(&Versioned::of(report))?,
         ReportFormat::Yaml => to_yaml(&Versioned::of(report))?,
         ReportFormat::Sarif => to_json(&sarif::log(report))?,
         ReportFormat::Junit => junit::xml(report),
         ReportFormat::Github => github::commands(report),
         ReportFormat::Markdown => markdown::page(report),
+        ReportFormat::Html => html::page(report, &printing.inputs, printing.at),
     })
 }
 
@@ -70,6 +83,16 @@ mod tests {
     use super::testing::{clean, faulty, plain, violated, with};
     use super::*;
     use crate::findings::Violation;
+
+    fn render(
+        format: ReportFormat,
+        report: &Report,
+        coloring: Coloring,
+    ) -> Result<String, Failure> {
+        let printing =
+            Printing { coloring, inputs: "deploy/".to_owned(), at: Timestamp::UNIX_EPOCH };
+        super::render(format, report, &printing)
+    }
 
     fn parsed(format: ReportFormat, report: &Report) -> Value {
         let text = render(format, report, Coloring::Colored).unwrap();

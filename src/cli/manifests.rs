@@ -65,6 +65,22 @@ enum Policies {
 }
 
 impl ManifestArgs {
+    /// The paths as they were given, for a report's title.
+    pub(super) fn named(&self) -> String {
+        let paths = self.paths.iter().chain(&self.file).map(|path| match path.to_str() {
+            Some("-") => "stdin".to_owned(),
+            _ => path.display().to_string(),
+        });
+        let paths: Vec<_> = paths.collect();
+        match paths.as_slice() {
+            [] => "the working directory".to_owned(),
+            [first, others @ ..] if others.len() > 2 => {
+                format!("{first} and {} more paths", others.len())
+            }
+            few => few.join(", "),
+        }
+    }
+
     /// The input files, what was passed over, and the faults of paths that cannot be read.
     pub(super) fn inputs(&self) -> Found {
         let paths: Vec<_> = self.paths.iter().chain(&self.file).cloned().collect();

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use super::args::OutputFileArgs;
 use super::color::{ColorArgs, Coloring};
 use super::failure::Failure;
-use super::formats::{self, ReportFormat};
+use super::formats::{self, Printing, ReportFormat};
 use super::gate::ManifestGateArgs;
 use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
@@ -46,9 +47,8 @@ pub(super) struct ScanArgs {
     manifests: ManifestArgs,
     #[arg(short, long, value_enum, default_value_t)]
     output: ReportFormat,
-    /// Write the report to this file instead of stdout
-    #[arg(long, value_name = "FILE")]
-    output_file: Option<PathBuf>,
+    #[command(flatten)]
+    output_file: OutputFileArgs,
     /// Who creates the objects, which decides what a policy in its grace denies (spec.graceUntil)
     #[arg(long = "as", value_name = "WHO", value_enum, default_value_t)]
     creator: CreatorArg,
@@ -109,10 +109,11 @@ impl ScanArgs {
         let judging = source.judging(&inputs)?;
         diagnostics::report_notes(&notes, &[]);
         diagnostics::report_notes(&judging.unread, &[]);
+        let now = Timestamp::now();
         let judge = ManifestJudge {
             policies: &judging.policies,
             namespace: source.namespace.as_deref(),
-            now: Timestamp::now(),
+            now,
             as_written: false,
             creator: self.creator.into(),
         };
@@ -130,17 +131,12 @@ impl ScanArgs {
             report.known = Some(baseline.remove(&mut report.results));
             report.summary.violations = report.results.len() as u64;
         }
-        let coloring = match self.output_file {
+        let coloring = match self.output_file.output_file {
             Some(_) => Coloring::Plain,
             None => self.color.coloring(),
         };
-        let text = formats::render(self.output, &report, coloring)?;
-        match &self.output_file {
-            None => output::print(&text)?,
-            Some(path) => fs::write(path, text).map_err(|error| {
-                Failure::Cluster(format!("cannot write {}: {error}", path.display()))
-            })?,
-        }
+        let about = Printing { coloring, inputs: self.manifests.named(), at: now };
+        self.output_file.write(&formats::render(self.output, &report, &about)?)?;
         self.gate.check(&report)
     }
 }

@@ -18,6 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Cluster {
     pub client: Client,
+    /// Its context in the kubeconfig, or `in-cluster`.
+    pub name: String,
     url: String,
     /// The client's configuration.
     config: Arc<Config>,
@@ -26,9 +28,9 @@ pub struct Cluster {
 impl Cluster {
     /// # Errors
     /// The configuration cannot be used.
-    pub(super) fn new(config: Config, url: String) -> Result<Self, kube::Error> {
+    pub(super) fn new(config: Config, name: String, url: String) -> Result<Self, kube::Error> {
         let kept = Arc::new(config.clone());
-        Ok(Self { client: Client::try_from(config)?, url, config: kept })
+        Ok(Self { client: Client::try_from(config)?, name, url, config: kept })
     }
 
     /// A client for the API server at one address, whose certificate must be valid for `kubernetes.default.svc`. `None`

@@ -33,7 +33,7 @@ pub async fn connect(target: &Target) -> Result<Cluster, ClusterError> {
     match (Config::incluster(), contexts.unread.first()) {
         (Ok(config), unreadable) if unreadable.is_none() || contexts.default_file => {
             let url = config.cluster_url.to_string();
-            Cluster::new(config, url).map_err(ClusterError::Client)
+            Cluster::new(config, "in-cluster".to_owned(), url).map_err(ClusterError::Client)
         }
         (_, Some(unreadable)) => Err(unreadable.clone().into()),
         (Err(error), None) if contexts.all.is_empty() => Err(ClusterError::None(error)),

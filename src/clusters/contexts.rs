@@ -160,7 +160,7 @@ impl Context {
 
     fn client(&self, config: Config) -> Result<Cluster, ClusterError> {
         let url = self.server.clone().unwrap_or_default();
-        Cluster::new(config, url).map_err(|error| self.unusable(cause(&error)))
+        Cluster::new(config, self.name.clone(), url).map_err(|error| self.unusable(cause(&error)))
     }
 
     fn unusable(&self, cause: String) -> ClusterError {

@@ -297,14 +297,19 @@ pub struct Score {
     pub lost_points: BTreeMap<&'static str, u8>,
 }
 
+/// The class of a score.
+pub fn class(points: u8) -> Classification {
+    match points {
+        80.. => Classification::Healthy,
+        60.. => Classification::Stable,
+        40.. => Classification::Degraded,
+        _ => Classification::Critical,
+    }
+}
+
 impl Score {
     pub fn classification(&self) -> Classification {
-        match self.points {
-            80.. => Classification::Healthy,
-            60.. => Classification::Stable,
-            40.. => Classification::Degraded,
-            _ => Classification::Critical,
-        }
+        class(self.points)
     }
 }
 

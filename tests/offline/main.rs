@@ -22,6 +22,7 @@ mod hostile;
 mod mutate;
 mod observability;
 mod overload;
+mod pages;
 mod pipeline;
 mod plugin;
 mod policy_test;

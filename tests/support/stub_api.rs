@@ -23,6 +23,7 @@ struct Stub {
 /// A server in a thread of its own, which ends with the test's process.
 pub struct StubApi {
     stub: Arc<Stub>,
+    url: String,
     folder: TempDir,
 }
 
@@ -64,12 +65,13 @@ impl Answers {
     pub fn serve(self) -> StubApi {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "stub",
             "clusters": [{
                 "name": "stub",
-                "cluster": {"server": format!("http://{}", listener.local_addr().unwrap())},
+                "cluster": {"server": url},
             }],
             "users": [{"name": "jane", "user": {}}],
             "contexts": [{"name": "stub", "context": {"cluster": "stub", "user": "jane"}}],
@@ -84,7 +86,7 @@ impl Answers {
                 axum::serve(listener, router).await.unwrap();
             });
         });
-        StubApi { stub, folder }
+        StubApi { stub, url, folder }
     }
 }
 
@@ -115,6 +117,11 @@ impl StubApi {
         podgate.args(args).arg("--kubeconfig").arg(self.folder.path().join("kubeconfig"));
         let output: Output = podgate.output().unwrap();
         Ran::of(&output)
+    }
+
+    /// Its address, for a kubeconfig of several clusters.
+    pub fn url(&self) -> String {
+        self.url.clone()
     }
 
     /// `METHOD PATH` of every request.

@@ -35,7 +35,7 @@ pub(crate) fn table(analysis: &Analysis, detail: Detail) -> String {
 }
 
 /// `2 workloads are refused; 5 violations (1 critical, 4 high) in 3 workloads`
-fn summary(analysis: &Analysis, violations: &[DistinctViolation<'_>]) -> String {
+pub(super) fn summary(analysis: &Analysis, violations: &[DistinctViolation<'_>]) -> String {
     let workloads = count(analysis.summary.counts.workloads, "workload");
     let found = match violations.len() as u64 {
         0 => format!("no violation in {workloads}"),
@@ -126,7 +126,7 @@ fn scores(analysis: &Analysis, violations: &[DistinctViolation<'_>], detail: Det
 }
 
 /// `RULE POINTS` for each rule, most points first.
-fn costs(lost: &LostPoints, detail: Detail) -> String {
+pub(super) fn costs(lost: &LostPoints, detail: Detail) -> String {
     let mut costs: Vec<_> = lost.iter().collect();
     costs.sort_by_key(|(_, points)| Reverse(**points));
     let shown = if detail == Detail::Full { costs.len() } else { SHOWN_RULES };

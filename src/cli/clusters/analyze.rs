@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::args::{ProtectedArgs, bundle_parser};
+use super::super::args::{OutputFileArgs, ProtectedArgs, bundle_parser};
 use super::super::columns::Detail;
 use super::super::failure::Failure;
 use super::super::gate::GateArgs;
@@ -16,7 +16,7 @@ use super::super::manifests;
 use super::super::output;
 use super::super::output::Versioned;
 use super::contexts::{ContextArgs, UnreadFile, print_message, time};
-use super::tables;
+use super::{html, tables};
 use crate::analysis::cluster::{self, AnalysisError, Extent};
 use crate::analysis::fleet::{Fleet, Member};
 use crate::analysis::reach;
@@ -39,7 +39,8 @@ Examples:
   podgate clusters analyze
   podgate clusters analyze --context staging --context production -n shop
   podgate clusters analyze --bundle restricted -o wide         # all clusters by the same rules
-  podgate clusters analyze -o json --fail-on never --min-score 80"
+  podgate clusters analyze -o json --fail-on never --min-score 80
+  podgate clusters analyze -o html --output-file clusters.html"
 )]
 pub(crate) struct ClustersAnalyzeArgs {
     #[command(flatten)]
@@ -62,6 +63,8 @@ pub(crate) struct ClustersAnalyzeArgs {
     #[arg(short, long, value_enum, default_value_t)]
     output: FleetFormat,
     #[command(flatten)]
+    output_file: OutputFileArgs,
+    #[command(flatten)]
     gate: GateArgs,
     #[command(flatten)]
     protected: ProtectedArgs,
@@ -76,6 +79,8 @@ enum FleetFormat {
     Wide,
     Json,
     Yaml,
+    /// One page for a browser, with search and sorting
+    Html,
 }
 
 /// The answer as JSON and YAML.
@@ -98,7 +103,8 @@ struct ClusterQuery {
 
 impl ClustersAnalyzeArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let question = self.question()?;
+        let now = Timestamp::now();
+        let question = self.question(now)?;
         let chosen = self.contexts.chosen()?;
         let contexts: Vec<_> = chosen.contexts.iter().collect();
         let answers = side_by_side::query_all(&contexts, self.timeout, move |cluster| {
@@ -115,12 +121,13 @@ impl ClustersAnalyzeArgs {
             print_message(&member.context, member.message.as_deref());
         }
         let versioned = FleetAnswer { fleet: &fleet, unread_files: &chosen.unread };
-        match self.output {
-            FleetFormat::Table => output::print(&tables::analysis(&fleet, Detail::Brief))?,
-            FleetFormat::Wide => output::print(&tables::analysis(&fleet, Detail::Full))?,
-            FleetFormat::Json => output::json(&Versioned::of(&versioned))?,
-            FleetFormat::Yaml => output::yaml(&Versioned::of(&versioned))?,
-        }
+        self.output_file.write(&match self.output {
+            FleetFormat::Table => tables::analysis(&fleet, Detail::Brief),
+            FleetFormat::Wide => tables::analysis(&fleet, Detail::Full),
+            FleetFormat::Json => output::to_json(&Versioned::of(&versioned))?,
+            FleetFormat::Yaml => output::to_yaml(&Versioned::of(&versioned))?,
+            FleetFormat::Html => html::page(&fleet, &chosen.unread, now),
+        })?;
         self.contexts.complete(&chosen, fleet.unread())?;
         let severities = fleet.found().flat_map(|(_, found)| found.severities.each());
         let severities = severities.flat_map(|(severity, count)| (0..count).map(move |_| severity));
@@ -128,7 +135,7 @@ impl ClustersAnalyzeArgs {
         self.gate.check(severities, lowest)
     }
 
-    fn question(&self) -> Result<ClusterQuery, Failure> {
+    fn question(&self, now: Timestamp) -> Result<ClusterQuery, Failure> {
         let protected = self.protected.list();
         let namespace = self.namespace.clone();
         if let Some(name) = namespace.as_ref().filter(|name| protected.contains(name)) {
@@ -136,7 +143,7 @@ impl ClustersAnalyzeArgs {
         }
         let given = manifests::given(&self.policy, self.bundle)?;
         let given = (!given.is_empty()).then_some(given);
-        Ok(ClusterQuery { namespace, given, protected, now: Timestamp::now() })
+        Ok(ClusterQuery { namespace, given, protected, now })
     }
 }
 

@@ -31,8 +31,8 @@ pub(super) struct ContextArgs {
 /// A kubeconfig file that could not be read; its clusters are unknown.
 #[derive(Debug, Serialize)]
 pub(super) struct UnreadFile {
-    file: String,
-    message: String,
+    pub file: String,
+    pub message: String,
 }
 
 /// The selected contexts, in the order of the kubeconfig.

@@ -74,27 +74,34 @@ fn rules(fleet: &Fleet, detail: Detail) -> String {
 }
 
 fn policies(fleet: &Fleet, drift: &[Drift]) -> String {
-    let contexts: Vec<_> = fleet.compared().map(|it| it.context.as_str()).collect();
     if drift.is_empty() {
-        let clusters = contexts.len();
-        return match fleet.policies() {
-            0 => format!("None of the {clusters} clusters has a policy.\n"),
-            1 => format!("The one policy is the same in all {clusters} clusters.\n"),
-            count => format!("The {count} policies are the same in all {clusters} clusters.\n"),
-        };
+        return same(fleet) + "\n";
     }
+    let contexts: Vec<_> = fleet.compared().map(|it| it.context.as_str()).collect();
     let row = |drift: &Drift| {
         let mut cells = vec![TableCell::new(&drift.policy)];
-        cells.extend(contexts.iter().map(|context| {
-            let copy = drift.clusters.iter().find(|copy| copy.context == *context);
-            // A cluster whose policies were not read may have the policy.
-            TableCell::new(copy.map_or("?", |copy| copy.hash.as_deref().unwrap_or(NOTHING)))
-        }));
+        cells.extend(contexts.iter().map(|context| TableCell::new(hash(drift, context))));
         cells
     };
     let mut headings = vec!["POLICY THAT DIFFERS"];
     headings.extend(&contexts);
     columns::table(&headings, drift.iter().map(row).collect())
+}
+
+/// The sentence for policies of which none differs.
+pub(super) fn same(fleet: &Fleet) -> String {
+    let clusters = fleet.compared().count();
+    match fleet.policies() {
+        0 => format!("None of the {clusters} clusters has a policy."),
+        1 => format!("The one policy is the same in all {clusters} clusters."),
+        count => format!("The {count} policies are the same in all {clusters} clusters."),
+    }
+}
+
+/// The hash of a policy in a cluster. A cluster whose policies were not read may have the policy.
+pub(super) fn hash<'a>(drift: &'a Drift, context: &str) -> &'a str {
+    let copy = drift.clusters.iter().find(|copy| copy.context == context);
+    copy.map_or("?", |copy| copy.hash.as_deref().unwrap_or(NOTHING))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `podgate policy preview`
 
 mod headline;
+mod html;
 mod markdown;
 mod table;
 #[cfg(test)]
@@ -12,10 +13,11 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::super::args::{ClusterArgs, ProtectedArgs, bundle_parser};
+use super::super::args::{ClusterArgs, OutputFileArgs, ProtectedArgs, bundle_parser};
 use super::super::diagnostics;
 use super::super::failure::{Failure, block_on};
 use super::super::gate::GateArgs;
+use super::super::html::place;
 use super::super::output;
 use super::super::output::Versioned;
 use crate::analysis::cluster::Extent;
@@ -48,7 +50,8 @@ Examples:
   podgate policy preview --bundle restricted               # for the whole cluster
   podgate policy preview --bundle baseline -n shop
   podgate policy preview policies/ -o markdown --fail-on high > comment.md
-  kustomize build | podgate policy preview - -o json"
+  kustomize build | podgate policy preview - -o json
+  podgate policy preview -o html --output-file preview.html"
 )]
 pub(crate) struct PreviewArgs {
     /// A policy file, a folder (read recursively), or - for stdin [default: the policies in force]
@@ -70,6 +73,8 @@ pub(crate) struct PreviewArgs {
     #[arg(short, long, value_enum, default_value_t)]
     output: PreviewFormat,
     #[command(flatten)]
+    output_file: OutputFileArgs,
+    #[command(flatten)]
     gate: GateArgs,
     #[command(flatten)]
     protected: ProtectedArgs,
@@ -88,6 +93,8 @@ enum PreviewFormat {
     Yaml,
     /// For a pull request's comment or $GITHUB_STEP_SUMMARY
     Markdown,
+    /// One page for a browser, with search and sorting
+    Html,
 }
 
 impl PreviewArgs {
@@ -99,6 +106,8 @@ impl PreviewArgs {
 async fn run(args: PreviewArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let default = cluster.client.default_namespace();
+    let (now, in_force) = (Timestamp::now(), args.policies.is_empty() && args.bundle.is_none());
+    let place = place(&cluster.name, args.namespace.as_deref().filter(|_| in_force));
     let previewed = if let Some(bundle) = args.bundle {
         enforced(vec![Arc::new(of_bundle(bundle, args.namespace)?)])
     } else if args.policies.is_empty() {
@@ -110,18 +119,19 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
         enforced(read.into_iter().map(|it| it.document.policy).collect())
     };
     let protected = args.protected.list();
-    let mut preview = preview::preview(&cluster, previewed, protected, Timestamp::now()).await?;
+    let mut preview = preview::preview(&cluster, previewed, protected, now).await?;
     if args.observed {
         let observed = observed::observe(&cluster.client, &args.release_namespace).await;
         preview.observe(observed.map_err(|error| cluster.explain(error))?);
     }
     diagnostics::report_notes(&preview.notes, &preview.faults);
-    match args.output {
-        PreviewFormat::Table => output::print(&table::table(&preview))?,
-        PreviewFormat::Json => output::json(&Versioned::of(&preview))?,
-        PreviewFormat::Yaml => output::yaml(&Versioned::of(&preview))?,
-        PreviewFormat::Markdown => output::print(&markdown::page(&preview))?,
-    }
+    args.output_file.write(&match args.output {
+        PreviewFormat::Table => table::table(&preview),
+        PreviewFormat::Json => output::to_json(&Versioned::of(&preview))?,
+        PreviewFormat::Yaml => output::to_yaml(&Versioned::of(&preview))?,
+        PreviewFormat::Markdown => markdown::page(&preview),
+        PreviewFormat::Html => html::page(&preview, &place, now),
+    })?;
     diagnostics::require_complete("preview", &preview.faults)?;
     let violations = preview.workloads.iter().flat_map(preview::answer::PreviewWorkload::distinct);
     let score = preview.summary.score.and_then(|score| score.after.score);

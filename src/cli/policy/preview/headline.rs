@@ -12,15 +12,12 @@ use crate::policy::text::count;
 /// The summary as one sentence without a full stop.
 pub(super) fn line(preview: &Preview) -> String {
     let summary = &preview.summary;
-    let subject = match preview.policies.as_slice() {
-        [one] => format!("policy {}", clip(&one.policy)),
-        [] if preview.versions == Versions::InForce => {
-            return "no policy is in force, so nothing is denied; podgate policy preview --bundle baseline shows what \
-                    one would deny"
-                .to_owned();
-        }
-        all => format!("{} policies", all.len()),
-    };
+    if preview.policies.is_empty() && preview.versions == Versions::InForce {
+        return "no policy is in force, so nothing is denied; podgate policy preview --bundle baseline shows what \
+                one would deny"
+            .to_owned();
+    }
+    let subject = subject(preview);
     let how = match preview.versions {
         Versions::Given => "enforced",
         Versions::InForce => "in force",
@@ -41,6 +38,14 @@ pub(super) fn line(preview: &Preview) -> String {
         summary.refused_pods,
         count(summary.pods, "running pod"),
     )
+}
+
+/// What is previewed: `policy shop/baseline`, `3 policies`.
+pub(super) fn subject(preview: &Preview) -> String {
+    match preview.policies.as_slice() {
+        [one] => format!("policy {}", clip(&one.policy)),
+        all => format!("{} policies", all.len()),
+    }
 }
 
 /// The comparison with the versions in force, if there are any.
