@@ -1,0 +1,269 @@
+//! Kyverno's `ClusterPolicy` and `Policy`.
+
+use serde_json::{Value, json};
+
+use super::operand::has_wildcard;
+use super::part::{ALL_CONTAINERS, Fit, Part};
+use super::pattern::Pattern;
+use super::resources::{self, Judged};
+use super::value::{Fields, text};
+use super::{cel, conditions, pod_security, without};
+
+/// What podgate has instead of rules that do not validate.
+const OTHER_RULES: [(&str, &str); 3] = [
+    ("/mutate", "it changes objects; podgate's own mutate completes pods (docs/policies.md#mutation)"),
+    ("/generate", "it makes objects, which podgate does not"),
+    ("/verifyImages", "it verifies signatures, which podgate does not; requireImageDigest pins images"),
+];
+
+/// A kind of Kyverno that validates nothing.
+pub(super) fn other_kind(kind: &str) -> Part {
+    Part::make(String::new(), |_| {
+        Err(match kind {
+            "MutatingPolicy" | "NamespacedMutatingPolicy" => OTHER_RULES[0].1.to_owned(),
+            "GeneratingPolicy" | "NamespacedGeneratingPolicy" => OTHER_RULES[1].1.to_owned(),
+            "ImageValidatingPolicy" | "NamespacedImageValidatingPolicy" => {
+                OTHER_RULES[2].1.to_owned()
+            }
+            _ => format!("podgate has nothing that does what a {kind} does"),
+        })
+    })
+}
+
+/// The parts of a policy, one for each rule.
+pub(super) fn rules(object: &Value) -> Vec<Part> {
+    let rules = object.at("/spec/rules").items();
+    if rules.is_empty() {
+        return vec![Part::make(String::new(), |_| Err("it has no rules".to_owned()))];
+    }
+    let one_of_many = rules.len() > 1 && text(object, "/spec/applyRules") == Some("One");
+    rules
+        .iter()
+        .map(|rule| {
+            let name = text(rule, "/name").unwrap_or_default().to_owned();
+            Part::make(name, |part| {
+                if one_of_many {
+                    part.mark(Fit::Stricter, "Kyverno applies only the first rule that matches (applyRules: One)");
+                }
+                convert(part, object, rule)
+            })
+        })
+        .collect()
+}
+
+fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> {
+    without(rule, &OTHER_RULES)?;
+    without(rule, &[("/context", "it reads a context, which podgate has not"), ("/imageExtractors", "it reads images from other fields")])?;
+    let (spec, validate) = (object.at("/spec"), rule.at("/validate"));
+    if text(object, "/kind") == Some("Policy") {
+        part.draft.namespace = Some(text(object, "/metadata/namespace").unwrap_or("default").to_owned());
+    }
+    let judged = resources::apply(part, object, rule)?;
+    if part.draft.namespace.is_some() && !part.draft.selector.is_empty() {
+        return Err("a Policy judges one namespace, and this rule selects namespaces".to_owned());
+    }
+    mode(part, spec, validate);
+    let deletes = deletions(rule)?;
+    let conditions = spec.at("/webhookConfiguration/matchConditions");
+    let old = spec.at("/matchConditions");
+    if !conditions.is_empty_value() || !old.is_empty_value() {
+        part.mark(Fit::Stricter, "the webhook's matchConditions are left out");
+    }
+    let message = text(validate, "/message").unwrap_or_default();
+    if judged == Judged::Workloads && validate.at("/pattern/spec/template").is_empty_value() {
+        return Err("it is about fields of workloads beside their pod template".to_owned());
+    }
+    if let Some(pattern) = validate.get("pattern") {
+        let within = if judged == Judged::Workloads { pattern.at("/spec/template") } else { pattern };
+        if judged == Judged::Workloads && (pattern.as_object().is_none_or(|it| it.len() > 1) || pattern.at("/spec").as_object().is_none_or(|it| it.len() > 1)) {
+            return Err("it is about fields of workloads beside their pod template".to_owned());
+        }
+        return self::pattern(part, object, &[within], message);
+    }
+    if !validate.at("/anyPattern").is_empty_value() {
+        let patterns: Vec<_> = validate.at("/anyPattern").items().iter().collect();
+        return self::pattern(part, object, &patterns, message);
+    }
+    if let Some(settings) = validate.get("podSecurity") {
+        return pod_security::rule(part, settings);
+    }
+    if let Some(settings) = validate.get("cel") {
+        without(settings, &[("/paramKind", "it reads a parameter resource, which podgate's policies do not have")])?;
+        let source = cel::Source {
+            variables: settings.at("/variables").items(),
+            conditions: rule.at("/celPreconditions").items(),
+            validations: settings.at("/expressions").items(),
+            message,
+        };
+        return cel::convert(part, &source);
+    }
+    if !validate.at("/foreach").is_empty_value() {
+        for each in validate.at("/foreach").items() {
+            foreach(part, each, message)?;
+        }
+        merge_containers(part);
+        return Ok(());
+    }
+    if let Some(deny) = validate.get("deny") {
+        if deletes {
+            part.mark(Fit::Looser, "Kyverno also denies the deletion of such a pod");
+        }
+        let expression = conditions::passes(deny.at("/conditions"), "request.object", "object", &mut part.draft)?;
+        part.draft.checks.push((expression, message.to_owned()));
+        return Ok(());
+    }
+    Err(match validate {
+        Value::Null => "it has no rule that podgate knows".to_owned(),
+        _ => "its way to validate (manifests, assert) is none that podgate knows".to_owned(),
+    })
+}
+
+/// The mode, and namespaces where it is another.
+fn mode(part: &mut Part, spec: &Value, validate: &Value) {
+    let action = text(validate, "/failureAction").or(text(spec, "/validationFailureAction"));
+    let enforces = action.is_some_and(|it| it.eq_ignore_ascii_case("enforce"));
+    part.draft.mode = match enforces {
+        true => "enforce",
+        false if spec.at("/emitWarning") == &json!(true) => "warn",
+        false => "audit",
+    };
+    if spec.at("/admission") == &json!(false) {
+        part.draft.mode = "audit";
+    }
+    let own = validate.at("/failureActionOverrides").items();
+    let overrides = own.iter().chain(spec.at("/validationFailureActionOverrides").items());
+    for other in overrides {
+        let other = text(other, "/action").is_some_and(|it| it.eq_ignore_ascii_case("enforce"));
+        match (enforces, other) {
+            (true, false) => part.mark(Fit::Stricter, "it only audits in some namespaces (failureActionOverrides); podgate's policy enforces in all"),
+            (false, true) => part.mark(Fit::Looser, "it enforces in some namespaces (failureActionOverrides); podgate's policy does not"),
+            _ => {}
+        }
+    }
+}
+
+/// Whether the rule judges deletions too. Only preconditions about the operation are known.
+fn deletions(rule: &Value) -> Result<bool, String> {
+    let preconditions = rule.at("/preconditions");
+    let listed = [preconditions, preconditions.at("/all"), preconditions.at("/any")];
+    let mut deletes = true;
+    for condition in listed.iter().flat_map(|it| it.items()) {
+        if !conditions::is_about_creation(condition) {
+            let key = text(condition, "/key").unwrap_or_default();
+            return Err(format!("its precondition {key:?} is none that podgate can decide"));
+        }
+        deletes = false;
+    }
+    Ok(deletes)
+}
+
+/// A pattern, or several of which one must match.
+fn pattern(part: &mut Part, object: &Value, patterns: &[&Value], message: &str) -> Result<(), String> {
+    let mut each = Vec::new();
+    for pattern in patterns {
+        let fields = pattern.as_object().ok_or("its pattern is no map")?;
+        reads_name(part, object, pattern)?;
+        let mut compiler = Pattern::default();
+        let conditions = compiler.map(fields, "object")?;
+        if let Some(reason) = compiler.stricter {
+            if patterns.len() > 1 {
+                return Err("conditions in alternative patterns may skip the rule".to_owned());
+            }
+            part.mark(Fit::Stricter, reason);
+        }
+        if compiler.all_containers {
+            part.draft.variable(ALL_CONTAINERS.0, ALL_CONTAINERS.1);
+        }
+        each.push(conditions);
+    }
+    if let [conditions] = each.as_slice() {
+        let conditions = conditions.iter().map(|it| (it.clone(), message.to_owned()));
+        part.draft.checks.extend(conditions);
+        if part.draft.checks.is_empty() {
+            return Err("its pattern matches every pod".to_owned());
+        }
+        return Ok(());
+    }
+    let each: Vec<_> = each.iter().map(|it| super::operand::joined(it, " && ")).collect();
+    part.draft.checks.push((each.join(" || "), message.to_owned()));
+    Ok(())
+}
+
+/// A pod that a template makes has no name yet, and its template no namespace.
+fn reads_name(part: &mut Part, object: &Value, pattern: &Value) -> Result<(), String> {
+    let is = |key: &str, name: &str| key == name || key.ends_with(&format!("({name})"));
+    let metadata = pattern.as_object().into_iter().flatten().filter(|(key, _)| is(key, "metadata"));
+    for (key, _) in metadata.flat_map(|(_, it)| it.as_object()).flatten() {
+        if is(key, "name") || is(key, "generateName") || is(key, "ownerReferences") || has_wildcard(key) {
+            return Err(format!("it is about metadata.{key}, which a template's pod has not yet"));
+        }
+        let none = object.at("/metadata/annotations").get("pod-policies.kyverno.io/autogen-controllers");
+        if is(key, "namespace") && none != Some(&json!("none")) {
+            part.mark(Fit::Looser, "Kyverno looks for the namespace in the templates of workloads, which have none");
+        }
+    }
+    Ok(())
+}
+
+/// The lists of containers that `foreach` goes through.
+const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+
+fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), String> {
+    without(each, &[("/context", "its foreach reads a context"), ("/foreach", "it has a foreach in a foreach"), ("/elementScope", "its foreach has an elementScope")])?;
+    let preconditions = each.at("/preconditions");
+    let listed = [preconditions, preconditions.at("/all"), preconditions.at("/any")];
+    if listed.iter().flat_map(|it| it.items()).any(|it| !conditions::is_about_creation(it)) {
+        return Err("its foreach has preconditions".to_owned());
+    }
+    let path = text(each, "/list").unwrap_or_default().replace(' ', "");
+    let path = path.strip_suffix("[]").unwrap_or(&path);
+    let list = match path.strip_prefix("request.object.spec.") {
+        Some("containers") => "object.spec.containers".to_owned(),
+        Some(name) if CONTAINER_LISTS.contains(&name) => format!("object.spec.?{name}.orValue([])"),
+        Some(names) if is_all_containers(names) => {
+            part.draft.variable(ALL_CONTAINERS.0, ALL_CONTAINERS.1);
+            format!("variables.{}", ALL_CONTAINERS.0)
+        }
+        _ => return Err(format!("its foreach goes through {path:?}, which is no list of containers")),
+    };
+    let inner = if let Some(pattern) = each.at("/pattern").as_object() {
+        let mut compiler = Pattern::default();
+        let inner = compiler.map(pattern, "c")?;
+        if let Some(reason) = compiler.stricter {
+            part.mark(Fit::Stricter, reason);
+        }
+        super::operand::joined(&inner, " && ")
+    } else if let Some(deny) = each.get("deny") {
+        conditions::passes(deny.at("/conditions"), "element", "c", &mut part.draft)?
+    } else {
+        return Err("its foreach has neither a pattern nor a deny".to_owned());
+    };
+    part.draft.checks.push((format!("{list}.all(c, {inner})"), message.to_owned()));
+    Ok(())
+}
+
+/// `[a,b,c]` of all three lists, in any order.
+pub(super) fn is_all_containers(names: &str) -> bool {
+    let names = names.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or_default();
+    let mut names: Vec<_> = names.split(',').collect();
+    names.sort_unstable();
+    names == ["containers", "ephemeralContainers", "initContainers"]
+}
+
+/// One expression where each list of containers has the same.
+fn merge_containers(part: &mut Part) {
+    let lists = ["object.spec.containers.", "object.spec.?initContainers.orValue([]).", "object.spec.?ephemeralContainers.orValue([])."];
+    let rest = |index: usize| {
+        let (expression, message) = part.draft.checks.get(index)?;
+        lists.iter().position(|it| expression.starts_with(it)).and_then(|list| {
+            Some((list, expression.get(lists[list].len()..)?.to_owned(), message.clone()))
+        })
+    };
+    let (Some(first), Some(second), Some(third)) = (rest(0), rest(1), rest(2)) else { return };
+    let mut found = [first.0, second.0, third.0];
+    found.sort_unstable();
+    if part.draft.checks.len() == 3 && found == [0, 1, 2] && first.1 == second.1 && second.1 == third.1 {
+        part.draft.checks = vec![(format!("variables.{}.{}", ALL_CONTAINERS.0, first.1), first.2)];
+        part.draft.variable(ALL_CONTAINERS.0, ALL_CONTAINERS.1);
+    }
+}

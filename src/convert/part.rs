@@ -1,0 +1,112 @@
+//! A rule of a source, and what it becomes.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// How a conversion compares with its source, by the verdict on a new object.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// The same verdict.
+    #[default]
+    Exact,
+    /// It refuses all that the source refuses, and more.
+    Stricter,
+    /// It admits some that the source refuses.
+    Looser,
+    /// There is no conversion.
+    Not,
+}
+
+impl Fit {
+    pub const ALL: [Self; 4] = [Self::Exact, Self::Stricter, Self::Looser, Self::Not];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Stricter => "stricter",
+            Self::Looser => "looser",
+            Self::Not => "not",
+        }
+    }
+}
+
+pub(super) const TEMPLATES: &str =
+    "podgate also judges the templates of workloads; the source judges only their pods";
+
+/// A rule of a source.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub rule: String,
+    pub fit: Fit,
+    pub notes: Vec<String>,
+    pub draft: Draft,
+}
+
+impl Part {
+    pub fn new(rule: String) -> Self {
+        Self { rule, ..Self::default() }
+    }
+
+    /// Makes a part. An error is the reason why there is no conversion.
+    pub fn make(rule: String, work: impl FnOnce(&mut Self) -> Result<(), String>) -> Self {
+        let mut part = Self::new(rule);
+        if let Err(reason) = work(&mut part) {
+            part.refuse(reason);
+        }
+        part
+    }
+
+    /// Notes a difference. The worst one counts.
+    pub fn mark(&mut self, fit: Fit, note: impl Into<String>) {
+        let note = note.into();
+        self.fit = self.fit.max(fit);
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// There is no conversion.
+    pub fn refuse(&mut self, reason: String) {
+        self.notes.clear();
+        self.draft = Draft::default();
+        self.mark(Fit::Not, reason);
+    }
+}
+
+/// What a rule becomes, before it is a policy.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    pub mode: &'static str,
+    /// The namespace of a `DevOpsPolicy`; none for a `ClusterDevOpsPolicy`.
+    pub namespace: Option<String>,
+    /// What a namespace's labels must match: expressions of a label selector.
+    pub selector: Vec<Value>,
+    /// `excludeNamespaces`
+    pub excluded: Vec<String>,
+    /// CEL that is true for the pods that are judged.
+    pub when: Vec<String>,
+    /// Names and expressions.
+    pub variables: Vec<(String, String)>,
+    /// Expressions and messages of validations.
+    pub checks: Vec<(String, String)>,
+    /// Other rules, as fields of the spec.
+    pub fields: Vec<(&'static str, Value)>,
+    /// Exemptions; one without `rules` is for all of this draft.
+    pub exemptions: Vec<Value>,
+}
+
+impl Draft {
+    /// Adds a variable once.
+    pub fn variable(&mut self, name: &str, expression: &str) {
+        if !self.variables.iter().any(|(other, _)| other == name) {
+            self.variables.push((name.to_owned(), expression.to_owned()));
+        }
+    }
+}
+
+/// All containers of a pod.
+pub(super) const ALL_CONTAINERS: (&str, &str) = (
+    "allContainers",
+    "object.spec.containers + object.spec.?initContainers.orValue([]) + object.spec.?ephemeralContainers.orValue([])",
+);

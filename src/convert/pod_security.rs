@@ -1,0 +1,119 @@
+//! Pod Security: the labels of a Namespace, and Kyverno's `validate.podSecurity`.
+
+use serde_json::{Value, json};
+
+use super::part::{Fit, Part};
+use super::value::{Fields, text};
+
+const PREFIX: &str = "pod-security.kubernetes.io/";
+
+/// Its three modes, and podgate's.
+const MODES: [(&str, &str); 3] = [("enforce", "enforce"), ("warn", "warn"), ("audit", "audit")];
+
+/// The Kubernetes version whose checks podgate has.
+const LATEST: [&str; 3] = ["", "latest", "v1.36"];
+
+/// The parts of a Namespace with labels of Pod Security; none without.
+pub(super) fn labels(namespace: &Value) -> Option<Vec<Part>> {
+    let labels = namespace.at("/metadata/labels").as_object()?;
+    let label = |name: &str| labels.get(&format!("{PREFIX}{name}"))?.as_str();
+    let parts = MODES.iter().filter_map(|(label_mode, mode)| {
+        let level = label(label_mode)?;
+        let version = label(&format!("{label_mode}-version")).unwrap_or_default();
+        Some(Part::make((*label_mode).to_owned(), |part| {
+            part.draft.mode = mode;
+            part.draft.namespace = text(namespace, "/metadata/name").map(str::to_owned);
+            if *label_mode == "enforce" {
+                let note = "Pod Security denies only pods, and warns for workloads; podgate denies both";
+                part.mark(Fit::Stricter, note);
+            }
+            self::level(part, level, version)
+        }))
+    });
+    let parts: Vec<_> = parts.collect();
+    (!parts.is_empty()).then_some(parts)
+}
+
+fn level(part: &mut Part, level: &str, version: &str) -> Result<(), String> {
+    match level {
+        "privileged" => return Ok(()),
+        "baseline" | "restricted" => {
+            part.draft.fields.push(("podSecurity", json!(level)));
+        }
+        _ => return Err(format!("there is no level {level:?} of the Pod Security Standards")),
+    }
+    if !LATEST.contains(&version) {
+        let note = format!("podgate has the checks of the newest version; {version} may lack some of them, and allow less");
+        part.mark(Fit::Looser, note);
+    }
+    Ok(())
+}
+
+/// The checks of a control, by the name that the Pod Security Standards give it.
+const CONTROLS: [(&str, &[&str]); 16] = [
+    ("HostProcess", &["windowsHostProcess"]),
+    ("Host Namespaces", &["hostNamespaces"]),
+    ("Privileged Containers", &["privileged"]),
+    ("Capabilities", &["capabilities_baseline", "capabilities_restricted"]),
+    ("HostPath Volumes", &["hostPathVolumes"]),
+    ("Host Ports", &["hostPorts"]),
+    ("Host Probes / Lifecycle Hooks", &["hostProbesAndHostLifecycle"]),
+    ("AppArmor", &["appArmorProfile"]),
+    ("SELinux", &["seLinuxOptions"]),
+    ("/proc Mount Type", &["procMount", "procMount_restricted"]),
+    ("Seccomp", &["seccompProfile_baseline", "seccompProfile_restricted"]),
+    ("Sysctls", &["sysctls"]),
+    ("Volume Types", &["restrictedVolumes"]),
+    ("Privilege Escalation", &["allowPrivilegeEscalation"]),
+    ("Running as Non-root", &["runAsNonRoot"]),
+    ("Running as Non-root user", &["runAsUser"]),
+];
+
+/// `validate.podSecurity` of a rule of Kyverno.
+pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
+    let of = |field: &str| text(settings, field).unwrap_or_default();
+    level(part, of("/level"), of("/version"))?;
+    let restricted = of("/level") == "restricted";
+    let mut excluded: Vec<(&str, Vec<String>)> = Vec::new();
+    for exclude in settings.at("/exclude").items() {
+        let control = text(exclude, "/controlName").unwrap_or_default();
+        if text(exclude, "/restrictedField").is_some() {
+            part.mark(Fit::Stricter, format!("the exclusion of single values of {control} is left out"));
+            continue;
+        }
+        excluded.push((control, exclude.at("/images").texts()));
+    }
+    for (control, images) in &excluded {
+        let Some((_, checks)) = CONTROLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(control)) else {
+            part.mark(Fit::Stricter, format!("podgate knows no control {control:?}; its exclusion is left out"));
+            continue;
+        };
+        let known = |check: &&&str| {
+            restricted || !check.ends_with("_restricted") && !RESTRICTED.contains(*check)
+        };
+        let rules: Vec<_> =
+            checks.iter().filter(known).map(|check| format!("podSecurity/{check}")).collect();
+        if rules.is_empty() {
+            continue;
+        }
+        let mut exemption = json!({"rules": rules, "reason": format!("{control} was excluded in the converted policy"), "owner": "unknown; name one"});
+        if images.is_empty() {
+            // Without images, Kyverno excludes the pod's own fields; with images, those of containers.
+            if !excluded.iter().any(|(other, images)| other == control && images.iter().any(|it| it == "*")) {
+                part.mark(Fit::Looser, format!("{control} was excluded for the pod's own fields, and is for its containers' too"));
+            }
+        } else if !images.iter().any(|it| it == "*") {
+            exemption["images"] = json!(images);
+            part.mark(Fit::Stricter, "podgate compares images in full: a pattern without a registry means Docker Hub");
+        } else if excluded.iter().any(|(other, images)| other == control && images.is_empty()) {
+            continue;
+        } else {
+            exemption["containers"] = json!(["*"]);
+        }
+        part.draft.exemptions.push(exemption);
+    }
+    Ok(())
+}
+
+/// Checks that only `restricted` has.
+const RESTRICTED: [&str; 4] = ["restrictedVolumes", "allowPrivilegeEscalation", "runAsNonRoot", "runAsUser"];
