@@ -233,8 +233,9 @@ impl Pattern {
         if !same {
             return Ok(None);
         }
-        self.all_containers = true;
-        self.each(fields, &format!("variables.{}", ALL_CONTAINERS.0), "all")
+        let condition = self.each(fields, &format!("variables.{}", ALL_CONTAINERS.0), "all")?;
+        self.all_containers |= condition.is_some();
+        Ok(condition)
     }
 }
 
@@ -265,7 +266,6 @@ fn is_string(at: &str, name: &str) -> bool {
     ["image", "name", "path", "type", "namespace", "imagePullPolicy", "serviceAccountName"].contains(&name)
         || at.contains(".labels")
         || at.contains(".annotations")
-        || at == "it"
 }
 
 fn anchor(key: &str) -> Result<(Anchor, &str), String> {
