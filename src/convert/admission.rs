@@ -21,16 +21,20 @@ const WORKLOADS: [&str; 8] = [
 
 /// What a conversion does not know, and why.
 const UNKNOWN: [(&str, &str); 2] = [
-    ("/spec/paramKind", "it reads a parameter resource, which podgate's policies do not have; write the values into the expressions"),
+    (
+        "/spec/paramKind",
+        "it reads a parameter resource, which podgate's policies do not have; write the values into the expressions",
+    ),
     ("/spec/matchConstraints/excludeResourceRules", "it excludes resources by rules"),
 ];
 
 /// The parts of the API server's own policy: one for each binding.
 pub(super) fn policy(object: &Value, all: &[Source]) -> Vec<Part> {
     let own = text(object, "/metadata/name").unwrap_or_default();
-    let bindings: Vec<_> = of_kind(all, "admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding")
-        .filter(|it| text(it, "/spec/policyName") == Some(own))
-        .collect();
+    let bindings: Vec<_> =
+        of_kind(all, "admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding")
+            .filter(|it| text(it, "/spec/policyName") == Some(own))
+            .collect();
     if bindings.is_empty() {
         return vec![Part::make(String::new(), |_| {
             Err("no ValidatingAdmissionPolicyBinding of it is there, so it is not in force; give the binding too".to_owned())
@@ -38,7 +42,14 @@ pub(super) fn policy(object: &Value, all: &[Source]) -> Vec<Part> {
     }
     let convert = |binding: &Value| {
         Part::make(name(binding), |part| {
-            without(binding, &[("/spec/paramRef", "its binding has a parameter resource"), ("/spec/matchResources/resourceRules", "its binding narrows the resources"), ("/spec/matchResources/excludeResourceRules", "its binding excludes resources")])?;
+            without(
+                binding,
+                &[
+                    ("/spec/paramRef", "its binding has a parameter resource"),
+                    ("/spec/matchResources/resourceRules", "its binding narrows the resources"),
+                    ("/spec/matchResources/excludeResourceRules", "its binding excludes resources"),
+                ],
+            )?;
             part.draft.mode = action(&binding.at("/spec/validationActions").texts());
             selectors(part, binding.at("/spec/matchResources"))?;
             part.mark(Fit::Stricter, TEMPLATES);
@@ -63,13 +74,27 @@ pub(super) fn kyverno(object: &Value) -> Vec<Part> {
         }
         let constraints = object.at("/spec/matchConstraints");
         let own = object.at("/spec/autogen/podControllers/controllers");
-        let selects = ["/namespaceSelector", "/objectSelector"].iter().any(|it| !constraints.at(it).is_empty_value());
-        let only_pods = constraints.at("/resourceRules").items().iter().all(|it| it.at("/resources").texts().iter().all(|it| it.starts_with("pods")));
+        let selects = ["/namespaceSelector", "/objectSelector"]
+            .iter()
+            .any(|it| !constraints.at(it).is_empty_value());
+        let only_pods = constraints
+            .at("/resourceRules")
+            .items()
+            .iter()
+            .all(|it| it.at("/resources").texts().iter().all(|it| it.starts_with("pods")));
         let controllers = own.texts();
         if selects || !own.is_null() && controllers.is_empty() {
             part.mark(Fit::Stricter, TEMPLATES);
-        } else if only_pods && !own.is_null() && ["deployments", "statefulsets", "daemonsets", "jobs", "cronjobs"].iter().any(|it| !controllers.iter().any(|own| own.eq_ignore_ascii_case(it))) {
-            part.mark(Fit::Stricter, "podgate judges all kinds of workloads; the source judges some of them");
+        } else if only_pods
+            && !own.is_null()
+            && ["deployments", "statefulsets", "daemonsets", "jobs", "cronjobs"]
+                .iter()
+                .any(|it| !controllers.iter().any(|own| own.eq_ignore_ascii_case(it)))
+        {
+            part.mark(
+                Fit::Stricter,
+                "podgate judges all kinds of workloads; the source judges some of them",
+            );
         }
         expressions_of(part, object)
     })]
@@ -111,7 +136,10 @@ fn resources(part: &mut Part, rules: &[Value]) -> Result<(), String> {
         let operations = rule.at("/operations").texts();
         let has = |it: &str| operations.iter().any(|own| own == it || own == "*");
         if !rule.at("/resourceNames").is_empty_value() {
-            return Err("it matches by name; the pods of a workload have other names than the workload".to_owned());
+            return Err(
+                "it matches by name; the pods of a workload have other names than the workload"
+                    .to_owned(),
+            );
         }
         for resource in rule.at("/resources").texts() {
             match resource.as_str() {
@@ -132,11 +160,12 @@ fn resources(part: &mut Part, rules: &[Value]) -> Result<(), String> {
         }
     }
     if !pods {
-        let others = if others.is_empty() { "workloads and not pods".to_owned() } else { others.join(", ") };
+        let others =
+            if others.is_empty() { "workloads and not pods".to_owned() } else { others.join(", ") };
         return Err(format!("it is about {others}; podgate's expressions read pods"));
     }
     if !others.is_empty() {
-        part.mark(Fit::Looser, format!("{} are not judged by podgate", others.join(", ")));
+        part.mark(Fit::Looser, format!("not judged by podgate: {}", others.join(", ")));
     }
     if templates {
         part.mark(Fit::Looser, "for a workload, podgate evaluates the expressions on the pod that its template makes; whether the source says the same of the workload itself is not compared");

@@ -57,27 +57,31 @@ pub(super) fn policies(
         Some("Namespace") => "pod-security",
         _ => text(source, "/metadata/name").unwrap_or_default(),
     };
-    for part in parts.iter_mut().filter(|it| it.fit != Fit::Not) {
+    for part in parts.iter_mut().filter(|it| !it.draft.is_empty()) {
         let finished = part.draft.finish();
-        match finished.and_then(|()| accepted(&Policy::new(part).document(own_name, source))) {
+        match finished
+            .and_then(|()| accepted(&Policy::new(part, own_name).document(own_name, source)))
+        {
             Ok(notes) => part.notes.extend(notes),
             Err(reason) => part.refuse(format!("podgate would not accept it: {reason}")),
         }
     }
     let mut policies: Vec<Policy> = Vec::new();
     for part in &parts {
-        if part.fit == Fit::Not || part.draft.is_empty() {
+        if part.draft.is_empty() {
             continue;
         }
-        let one = Policy::new(part);
+        let one = Policy::new(part, own_name);
         if !policies.iter_mut().any(|it| it.take(&one)) {
             policies.push(one);
         }
     }
-    let documents = policies.iter().enumerate().map(|(index, policy)| {
+    let first = policies.first().map(|it| it.draft.mode);
+    let documents = policies.iter().map(|policy| {
         let mode = policy.draft.mode;
-        let name = if index == 0 { own_name.to_owned() } else { format!("{own_name}-{mode}") };
-        let name = names.free(policy.draft.namespace.as_deref(), &name);
+        let other = format!("{own_name}-{mode}");
+        let name = if first == Some(mode) { own_name } else { &other };
+        let name = names.free(policy.draft.namespace.as_deref(), name);
         policy.document(&name, source)
     });
     let documents: Vec<_> = documents.collect();
@@ -105,7 +109,10 @@ fn accepted(document: &Value) -> Result<Vec<String>, String> {
     }
     let parsed = policy_file::parse(&document.to_string(), ParseOptions::default());
     let parsed = parsed.map_err(|error| error.message)?;
-    if !is_name(text(document, "/metadata/name")) || document.at("/metadata/namespace") != &Value::Null && !is_name(text(document, "/metadata/namespace")) {
+    if !is_name(text(document, "/metadata/name"))
+        || document.at("/metadata/namespace") != &Value::Null
+            && !is_name(text(document, "/metadata/namespace"))
+    {
         return Err("its name is none that Kubernetes accepts".to_owned());
     }
     let unknown = parsed.iter().flat_map(|it| &it.policy.unknown_fields);
@@ -144,12 +151,12 @@ struct Policy {
 }
 
 impl Policy {
-    fn new(part: &Part) -> Self {
+    fn new(part: &Part, source: &str) -> Self {
         let mut draft = part.draft.clone();
         let mut validations = Vec::new();
         let several = draft.checks.len() > 1;
         for (index, (expression, message)) in draft.checks.iter().enumerate() {
-            let mut name = validation_name(&part.rule);
+            let mut name = validation_name(if part.rule.is_empty() { source } else { &part.rule });
             if several {
                 name = format!("{}-{}", cut_name(&name, MOST_NAME - 4), index + 1);
             }
@@ -180,9 +187,10 @@ impl Policy {
             && self.validations.len() + other.validations.len() <= MOST_VALIDATIONS
             && mine.exemptions.len() + its.exemptions.len() <= MOST_EXEMPTIONS
             && !its.fields.iter().any(|(field, _)| mine.fields.iter().any(|(it, _)| it == field))
-            && !other.validations.iter().any(|it| {
-                self.validations.iter().any(|own| own.get("name") == it.get("name"))
-            });
+            && !other
+                .validations
+                .iter()
+                .any(|it| self.validations.iter().any(|own| own.get("name") == it.get("name")));
         if fits {
             if self.draft.variables.is_empty() {
                 self.draft.variables.clone_from(&its.variables);

@@ -26,7 +26,10 @@ const ABSENT: [(&str, &str); 4] = [
     ("oldObject", "it reads oldObject; podgate judges an object by itself"),
     ("authorizer", "it reads what a user may do (authorizer)"),
     ("params", "it reads a parameter resource, which podgate's policies do not have"),
-    ("images", "it reads images, which Kyverno takes apart; in podgate, read the image of each container"),
+    (
+        "images",
+        "it reads images, which Kyverno takes apart; in podgate, read the image of each container",
+    ),
 ];
 
 /// Adds the validations to the draft.
@@ -76,7 +79,10 @@ pub(super) fn expression(part: &mut Part, of: &Value) -> Result<String, String> 
     let renamed =
         renamed.map_err(|reason| format!("its expression cannot be converted: {reason}"))?;
     if request.get() {
-        part.mark(Fit::Stricter, "it judges by the operation; podgate judges every change as a creation");
+        part.mark(
+            Fit::Stricter,
+            "it judges by the operation; podgate judges every change as a creation",
+        );
     }
     Ok(renamed)
 }

@@ -17,11 +17,9 @@ pub(super) fn passes(
     draft: &mut Draft,
 ) -> Result<String, String> {
     let mut groups = Vec::new();
-    for (list, operator) in [
-        (conditions, " || "),
-        (conditions.at("/all"), " || "),
-        (conditions.at("/any"), " && "),
-    ] {
+    for (list, operator) in
+        [(conditions, " || "), (conditions.at("/all"), " || "), (conditions.at("/any"), " && ")]
+    {
         let passes: Result<Vec<_>, _> =
             list.items().iter().map(|it| passes_one(it, root, at, draft)).collect();
         let passes = passes?;
@@ -57,7 +55,8 @@ fn passes_one(
 ) -> Result<String, String> {
     let (key, value) = (condition.at("/key"), condition.at("/value"));
     let operator = text(condition, "/operator").unwrap_or_default();
-    let unknown = || format!("it denies by the operator {operator:?} in a way that podgate cannot decide");
+    let unknown =
+        || format!("it denies by the operator {operator:?} in a way that podgate cannot decide");
     if let Some(path) = key.as_str().and_then(variable) {
         let path = Path::parse(path, root)?;
         return match operator {
@@ -104,7 +103,11 @@ fn variable(text: &str) -> Option<&str> {
 fn is_in(at: &str, values: &Value) -> Result<String, String> {
     let at = &format!("string({at})");
     if let Some(one) = values.as_str() {
-        return if one.starts_with('[') { Err("its values are JSON in a text".to_owned()) } else { matches(one, at) };
+        return if one.starts_with('[') {
+            Err("its values are JSON in a text".to_owned())
+        } else {
+            matches(one, at)
+        };
     }
     let mut exact = Vec::new();
     let mut all = Vec::new();
@@ -134,7 +137,11 @@ fn plain(value: &Value) -> Result<String, String> {
     match value {
         Value::Bool(_) => Ok(value.to_string()),
         Value::Number(number) if number.is_i64() => Ok(value.to_string()),
-        Value::String(text) if !has_wildcard(text) && !text.contains("{{") && text.starts_with(|it: char| it.is_ascii_alphabetic()) => {
+        Value::String(text)
+            if !has_wildcard(text)
+                && !text.contains("{{")
+                && text.starts_with(|it: char| it.is_ascii_alphabetic()) =>
+        {
             Ok(literal(text))
         }
         _ => Err("it compares with a value that may be a number or a pattern".to_owned()),
@@ -199,7 +206,10 @@ impl<'a> Path<'a> {
             rest = behind;
         }
         // A list that is not taken apart is one value for JMESPath.
-        let whole_list = matches!(steps.last(), Some(Step::Field("add" | "drop" | "args" | "command") | Step::Keys));
+        let whole_list = matches!(
+            steps.last(),
+            Some(Step::Field("add" | "drop" | "args" | "command") | Step::Keys)
+        );
         let default_known = default.is_none_or(|it| it == "''" || it == "`[]`");
         if whole_list || !default_known { Err(unknown()) } else { Ok(Self { steps, default }) }
     }

@@ -25,13 +25,17 @@ pub(super) fn apply(read: &mut [Read<'_>]) {
 fn exempt(part: &mut Part, exception: &Value, read: &mut [Read<'_>]) -> Result<(), String> {
     let spec = exception.at("/spec");
     if !spec.at("/conditions").is_empty_value() || !spec.at("/podSecurity").is_empty_value() {
-        return Err("it exempts by conditions or single controls; write an exemption for the rule's checks".to_owned());
+        return Err(
+            "it exempts by conditions or single controls; write an exemption for the rule's checks"
+                .to_owned(),
+        );
     }
     let conditions = spec.at("/matchConditions").items();
     let (exemptions, except) = if conditions.is_empty() {
         (exemptions(part, spec.at("/match"), exception)?, None)
     } else {
-        let conditions: Result<Vec<_>, _> = conditions.iter().map(|it| cel::expression(part, it)).collect();
+        let conditions: Result<Vec<_>, _> =
+            conditions.iter().map(|it| cel::expression(part, it)).collect();
         (Vec::new(), Some(format!("!(({}))", conditions?.join(") && ("))))
     };
     // policies.kyverno.io has policyRefs, kyverno.io exceptions.
@@ -45,7 +49,8 @@ fn exempt(part: &mut Part, exception: &Value, read: &mut [Read<'_>]) -> Result<(
             rules.is_empty() || rules.iter().any(|it| glob(it.trim_start_matches("autogen-"), rule))
         };
         let mut found = false;
-        for other in read.iter_mut().filter(|it| it.name == policy && is_kyverno(&it.source.object)) {
+        for other in read.iter_mut().filter(|it| it.name == policy && is_kyverno(&it.source.object))
+        {
             for rule in other.parts.iter_mut().filter(|it| about(&it.rule)) {
                 found = true;
                 if rule.fit != Fit::Not {
@@ -62,7 +67,10 @@ fn exempt(part: &mut Part, exception: &Value, read: &mut [Read<'_>]) -> Result<(
     if applied == 0 {
         return Err(match missing.as_slice() {
             [] => "its policies are not converted".to_owned(),
-            missing => format!("its policy {} is not there; give the policy's file too", missing.join(", ")),
+            missing => format!(
+                "its policy {} is not there; give the policy's file too",
+                missing.join(", ")
+            ),
         });
     }
     if !missing.is_empty() {
@@ -94,21 +102,35 @@ fn exemptions(part: &mut Part, matching: &Value, exception: &Value) -> Result<Ve
             return Err("it exempts by users, labels or annotations; podgate exempts by kinds, names and namespaces".to_owned());
         }
         let all_kinds = resources.at("/kinds").texts();
-        let kinds: Vec<_> = all_kinds.iter().filter_map(|it| it.rsplit('/').next()).filter(|it| EXEMPT_KINDS.contains(it)).collect();
+        let kinds: Vec<_> = all_kinds
+            .iter()
+            .filter_map(|it| it.rsplit('/').next())
+            .filter(|it| EXEMPT_KINDS.contains(it))
+            .collect();
         if kinds.is_empty() && !all_kinds.is_empty() {
             continue;
         }
         let names = resources.at("/names").texts();
         if !kinds.contains(&"Pod") && !kinds.is_empty() {
-            part.mark(Fit::Looser, "it exempts a workload's template; podgate's exemption is for its pods too");
+            part.mark(
+                Fit::Looser,
+                "it exempts a workload's template; podgate's exemption is for its pods too",
+            );
         } else if names.iter().any(|it| !it.ends_with('*')) {
-            part.mark(Fit::Looser, "podgate's exemption by name is also for what a workload of the name makes");
+            part.mark(
+                Fit::Looser,
+                "podgate's exemption by name is also for what a workload of the name makes",
+            );
         }
         let mut exemption = json!({
             "reason": format!("converted from {}", assemble::converted_from(exception)),
             "owner": "unknown; name one",
         });
-        for (field, values) in [("kinds", json!(kinds)), ("names", json!(names)), ("namespaces", resources.at("/namespaces").clone())] {
+        for (field, values) in [
+            ("kinds", json!(kinds)),
+            ("names", json!(names)),
+            ("namespaces", resources.at("/namespaces").clone()),
+        ] {
             if !values.is_empty_value() {
                 exemption[field] = values;
             }

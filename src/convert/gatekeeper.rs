@@ -2,18 +2,19 @@
 
 use serde_json::{Value, json};
 
+use super::library::{LIBRARY, Of};
 use super::operand::has_wildcard;
 use super::part::{ALL_CONTAINERS, Fit, Part, TEMPLATES};
 use super::resources::{NAMESPACE_NAME, expressions, in_namespace, labels_in_cel, namespaces_out};
 use super::value::{Fields, text};
-use super::library::{LIBRARY, Of};
 use super::{Source, cel, of_kind};
 use crate::policy::vap::expression::text as literal;
 
 /// A mutation of Gatekeeper.
 pub(super) fn mutation() -> Part {
     Part::make(String::new(), |_| {
-        Err("it changes objects; podgate's own mutate completes pods (docs/policies.md#mutation)".to_owned())
+        Err("it changes objects; podgate's own mutate completes pods (docs/policies.md#mutation)"
+            .to_owned())
     })
 }
 
@@ -30,7 +31,10 @@ pub(super) fn constraint(object: &Value, kind: &str, all: &[Source]) -> Vec<Part
             return native(part, source, parameters);
         }
         if template.is_some() {
-            part.notes.push("by the rule of Gatekeeper's library of this name; the template's Rego is not read".to_owned());
+            part.notes.push(
+                "by the rule of Gatekeeper's library of this name; the template's Rego is not read"
+                    .to_owned(),
+            );
         }
         library(part, kind, parameters)
     })]
@@ -41,7 +45,10 @@ fn action(spec: &Value) -> Result<&'static str, String> {
     let mut action = text(spec, "/enforcementAction").unwrap_or("deny");
     if action == "scoped" {
         let scoped = spec.at("/scopedEnforcementActions").items().iter().find(|it| {
-            it.at("/enforcementPoints").items().iter().any(|it| matches!(text(it, "/name"), Some("*" | "validation.gatekeeper.sh")))
+            it.at("/enforcementPoints")
+                .items()
+                .iter()
+                .any(|it| matches!(text(it, "/name"), Some("*" | "validation.gatekeeper.sh")))
         });
         action = scoped.and_then(|it| text(it, "/action")).unwrap_or("dryrun");
     }
@@ -58,22 +65,36 @@ fn matching(part: &mut Part, matching: &Value) -> Result<(), String> {
         return Err("it is about cluster-scoped objects; pods are in namespaces".to_owned());
     }
     if !matching.at("/name").is_null() {
-        return Err("it matches by name; the pods of a workload have other names than the workload".to_owned());
+        return Err(
+            "it matches by name; the pods of a workload have other names than the workload"
+                .to_owned(),
+        );
     }
     let rules = matching.at("/kinds").items();
     let kinds: Vec<_> = rules.iter().flat_map(|it| it.at("/kinds").texts()).collect();
     if !rules.is_empty() && !kinds.iter().any(|it| it == "Pod" || it == "*") {
-        return Err(format!("it is about {}; podgate judges pods, and the workloads that make them", kinds.join(", ")));
+        return Err(format!(
+            "it is about {}; podgate judges pods, and the workloads that make them",
+            kinds.join(", ")
+        ));
     }
     let others: Vec<_> = kinds.into_iter().filter(|it| it != "Pod").collect();
     if !others.is_empty() {
-        part.mark(Fit::Looser, format!("{} are not judged by podgate", others.join(", ").replace('*', "objects of other kinds")));
+        part.mark(
+            Fit::Looser,
+            format!(
+                "not judged by podgate: {}",
+                others.join(", ").replace('*', "objects of other kinds")
+            ),
+        );
     }
     let namespaces = matching.at("/namespaces").texts();
     if namespaces.iter().any(|it| has_wildcard(it)) {
         part.draft.when.push(in_namespace(&namespaces));
     } else if !namespaces.is_empty() {
-        part.draft.selector.push(json!({"key": NAMESPACE_NAME, "operator": "In", "values": namespaces}));
+        part.draft
+            .selector
+            .push(json!({"key": NAMESPACE_NAME, "operator": "In", "values": namespaces}));
     }
     namespaces_out(part, &matching.at("/excludedNamespaces").texts());
     part.draft.selector.extend(expressions(matching.at("/namespaceSelector"))?);
@@ -108,8 +129,18 @@ fn native(part: &mut Part, source: &Value, parameters: &Value) -> Result<(), Str
 /// A constraint of Gatekeeper's library.
 fn library(part: &mut Part, kind: &str, parameters: &Value) -> Result<(), String> {
     let Some((_, of, checks)) = LIBRARY.iter().find(|(name, ..)| *name == kind) else {
-        return Err(format!("podgate knows no rule of the name {kind}; where its ConstraintTemplate is in CEL (K8sNativeValidation), give it too"));
+        return Err(format!(
+            "podgate knows no rule of the name {kind}; where its ConstraintTemplate is in CEL (K8sNativeValidation), give it too"
+        ));
     };
+    let labels = parameters.at("/labels").items();
+    let plain = |it: &Value| text(it, "/allowedRegex").is_none_or(str::is_empty);
+    if kind == "K8sRequiredLabels" && part.draft.when.is_empty() && labels.iter().all(plain) {
+        let label = |it: &Value| json!({"key": it.at("/key")});
+        let labels: Vec<_> = labels.iter().map(label).collect();
+        part.draft.fields.push(("requiredLabels", json!(labels)));
+        return Ok(());
+    }
     part.draft.variable("params", &value(parameters)?);
     let list = match of {
         Of::Pod => None,
@@ -119,11 +150,16 @@ fn library(part: &mut Part, kind: &str, parameters: &Value) -> Result<(), String
     };
     if let Some(list) = list {
         let exempt = !parameters.at("/exemptImages").is_empty_value();
-        let judged = if exempt { format!("({list}).filter(c, {})", NOT_EXEMPT) } else { list.to_owned() };
+        let judged =
+            if exempt { format!("({list}).filter(c, {})", NOT_EXEMPT) } else { list.to_owned() };
         part.draft.variable("judged", &judged);
     }
     for (check, message) in *checks {
-        let expression = if list.is_some() { format!("variables.judged.all(c, {check})") } else { (*check).to_owned() };
+        let expression = if list.is_some() && !check.starts_with("object.") {
+            format!("variables.judged.all(c, {check})")
+        } else {
+            (*check).to_owned()
+        };
         part.draft.checks.push((expression, (*message).to_owned()));
     }
     Ok(())
@@ -143,11 +179,15 @@ fn value(value: &Value) -> Result<String, String> {
         Value::Number(_) => return Err("a parameter is a number that CEL does not have".to_owned()),
         Value::String(text) => literal(text),
         Value::Array(items) => {
-            let items: Result<Vec<_>, _> = items.iter().map(|it| self::value(it).map(|it| format!("dyn({it})"))).collect();
+            let items: Result<Vec<_>, _> =
+                items.iter().map(|it| self::value(it).map(|it| format!("dyn({it})"))).collect();
             format!("[{}]", items?.join(", "))
         }
         Value::Object(fields) => {
-            let fields: Result<Vec<_>, String> = fields.iter().map(|(key, it)| Ok(format!("{}: dyn({})", literal(key), self::value(it)?))).collect();
+            let fields: Result<Vec<_>, String> = fields
+                .iter()
+                .map(|(key, it)| Ok(format!("{}: dyn({})", literal(key), self::value(it)?)))
+                .collect();
             format!("{{{}}}", fields?.join(", "))
         }
     })

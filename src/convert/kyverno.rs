@@ -9,11 +9,21 @@ use super::resources::{self, Judged};
 use super::value::{Fields, text};
 use super::{cel, conditions, pod_security, without};
 
+/// The longest expression that several conditions are put into. The CRD allows 1024 characters; a condition of when the
+/// rule applies may come to it.
+const MOST_EXPRESSION: usize = 900;
+
 /// What podgate has instead of rules that do not validate.
 const OTHER_RULES: [(&str, &str); 3] = [
-    ("/mutate", "it changes objects; podgate's own mutate completes pods (docs/policies.md#mutation)"),
+    (
+        "/mutate",
+        "it changes objects; podgate's own mutate completes pods (docs/policies.md#mutation)",
+    ),
     ("/generate", "it makes objects, which podgate does not"),
-    ("/verifyImages", "it verifies signatures, which podgate does not; requireImageDigest pins images"),
+    (
+        "/verifyImages",
+        "it verifies signatures, which podgate does not; requireImageDigest pins images",
+    ),
 ];
 
 /// A kind of Kyverno that validates nothing.
@@ -43,7 +53,10 @@ pub(super) fn rules(object: &Value) -> Vec<Part> {
             let name = text(rule, "/name").unwrap_or_default().to_owned();
             Part::make(name, |part| {
                 if one_of_many {
-                    part.mark(Fit::Stricter, "Kyverno applies only the first rule that matches (applyRules: One)");
+                    part.mark(
+                        Fit::Stricter,
+                        "Kyverno applies only the first rule that matches (applyRules: One)",
+                    );
                 }
                 convert(part, object, rule)
             })
@@ -53,10 +66,17 @@ pub(super) fn rules(object: &Value) -> Vec<Part> {
 
 fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> {
     without(rule, &OTHER_RULES)?;
-    without(rule, &[("/context", "it reads a context, which podgate has not"), ("/imageExtractors", "it reads images from other fields")])?;
+    without(
+        rule,
+        &[
+            ("/context", "it reads a context, which podgate has not"),
+            ("/imageExtractors", "it reads images from other fields"),
+        ],
+    )?;
     let (spec, validate) = (object.at("/spec"), rule.at("/validate"));
     if text(object, "/kind") == Some("Policy") {
-        part.draft.namespace = Some(text(object, "/metadata/namespace").unwrap_or("default").to_owned());
+        part.draft.namespace =
+            Some(text(object, "/metadata/namespace").unwrap_or("default").to_owned());
     }
     let judged = resources::apply(part, object, rule)?;
     if part.draft.namespace.is_some() && !part.draft.selector.is_empty() {
@@ -74,8 +94,12 @@ fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> 
         return Err("it is about fields of workloads beside their pod template".to_owned());
     }
     if let Some(pattern) = validate.get("pattern") {
-        let within = if judged == Judged::Workloads { pattern.at("/spec/template") } else { pattern };
-        if judged == Judged::Workloads && (pattern.as_object().is_none_or(|it| it.len() > 1) || pattern.at("/spec").as_object().is_none_or(|it| it.len() > 1)) {
+        let within =
+            if judged == Judged::Workloads { pattern.at("/spec/template") } else { pattern };
+        if judged == Judged::Workloads
+            && (pattern.as_object().is_none_or(|it| it.len() > 1)
+                || pattern.at("/spec").as_object().is_none_or(|it| it.len() > 1))
+        {
             return Err("it is about fields of workloads beside their pod template".to_owned());
         }
         return self::pattern(part, object, &[within], message);
@@ -88,7 +112,13 @@ fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> 
         return pod_security::rule(part, settings);
     }
     if let Some(settings) = validate.get("cel") {
-        without(settings, &[("/paramKind", "it reads a parameter resource, which podgate's policies do not have")])?;
+        without(
+            settings,
+            &[(
+                "/paramKind",
+                "it reads a parameter resource, which podgate's policies do not have",
+            )],
+        )?;
         let source = cel::Source {
             variables: settings.at("/variables").items(),
             conditions: rule.at("/celPreconditions").items(),
@@ -108,7 +138,12 @@ fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> 
         if deletes {
             part.mark(Fit::Looser, "Kyverno also denies the deletion of such a pod");
         }
-        let expression = conditions::passes(deny.at("/conditions"), "request.object", "object", &mut part.draft)?;
+        let expression = conditions::passes(
+            deny.at("/conditions"),
+            "request.object",
+            "object",
+            &mut part.draft,
+        )?;
         part.draft.checks.push((expression, message.to_owned()));
         return Ok(());
     }
@@ -158,7 +193,18 @@ fn deletions(rule: &Value) -> Result<bool, String> {
 }
 
 /// A pattern, or several of which one must match.
-fn pattern(part: &mut Part, object: &Value, patterns: &[&Value], message: &str) -> Result<(), String> {
+fn pattern(
+    part: &mut Part,
+    object: &Value,
+    patterns: &[&Value],
+    message: &str,
+) -> Result<(), String> {
+    if let ([pattern], true) = (patterns, part.draft.when.is_empty())
+        && let Some(labels) = required_labels(pattern)
+    {
+        part.draft.fields.push(("requiredLabels", labels));
+        return Ok(());
+    }
     let mut each = Vec::new();
     for pattern in patterns {
         let fields = pattern.as_object().ok_or("its pattern is no map")?;
@@ -177,11 +223,11 @@ fn pattern(part: &mut Part, object: &Value, patterns: &[&Value], message: &str) 
         each.push(conditions);
     }
     if let [conditions] = each.as_slice() {
-        let conditions = conditions.iter().map(|it| (it.clone(), message.to_owned()));
-        part.draft.checks.extend(conditions);
-        if part.draft.checks.is_empty() {
+        if conditions.is_empty() {
             return Err("its pattern matches every pod".to_owned());
         }
+        let expressions = packed(conditions);
+        part.draft.checks.extend(expressions.into_iter().map(|it| (it, message.to_owned())));
         return Ok(());
     }
     let each: Vec<_> = each.iter().map(|it| super::operand::joined(it, " && ")).collect();
@@ -189,17 +235,59 @@ fn pattern(part: &mut Part, object: &Value, patterns: &[&Value], message: &str) 
     Ok(())
 }
 
+/// Conditions in as few expressions as their length allows.
+fn packed(conditions: &[String]) -> Vec<String> {
+    let mut packed: Vec<String> = Vec::new();
+    for condition in conditions {
+        match packed.last_mut() {
+            Some(last) if last.len() + condition.len() + 4 <= MOST_EXPRESSION => {
+                last.push_str(" && ");
+                last.push_str(condition);
+            }
+            _ => packed.push(condition.clone()),
+        }
+    }
+    packed
+}
+
+/// The labels that a pattern requires, if it requires nothing else and any value: podgate's `requiredLabels`.
+fn required_labels(pattern: &Value) -> Option<Value> {
+    let only = |value: &Value, key: &str| {
+        let fields = value.as_object().filter(|it| it.len() == 1)?;
+        fields.get(key).cloned()
+    };
+    let labels = only(&only(pattern, "metadata")?, "labels")?;
+    let label = |(key, value): (&String, &Value)| {
+        let plain = !key.contains(['(', '*', '?']);
+        match value.as_str().filter(|_| plain)? {
+            "?*" => Some(json!({"key": key, "pattern": ".+"})),
+            "*" => Some(json!({"key": key})),
+            _ => None,
+        }
+    };
+    let labels: Vec<_> = labels.as_object()?.iter().map(label).collect::<Option<_>>()?;
+    (!labels.is_empty() && labels.len() <= 32).then(|| json!(labels))
+}
+
 /// A pod that a template makes has no name yet, and its template no namespace.
 fn reads_name(part: &mut Part, object: &Value, pattern: &Value) -> Result<(), String> {
     let is = |key: &str, name: &str| key == name || key.ends_with(&format!("({name})"));
     let metadata = pattern.as_object().into_iter().flatten().filter(|(key, _)| is(key, "metadata"));
     for (key, _) in metadata.flat_map(|(_, it)| it.as_object()).flatten() {
-        if is(key, "name") || is(key, "generateName") || is(key, "ownerReferences") || has_wildcard(key) {
+        if is(key, "name")
+            || is(key, "generateName")
+            || is(key, "ownerReferences")
+            || has_wildcard(key)
+        {
             return Err(format!("it is about metadata.{key}, which a template's pod has not yet"));
         }
-        let none = object.at("/metadata/annotations").get("pod-policies.kyverno.io/autogen-controllers");
+        let none =
+            object.at("/metadata/annotations").get("pod-policies.kyverno.io/autogen-controllers");
         if is(key, "namespace") && none != Some(&json!("none")) {
-            part.mark(Fit::Looser, "Kyverno looks for the namespace in the templates of workloads, which have none");
+            part.mark(
+                Fit::Looser,
+                "Kyverno looks for the namespace in the templates of workloads, which have none",
+            );
         }
     }
     Ok(())
@@ -209,7 +297,14 @@ fn reads_name(part: &mut Part, object: &Value, pattern: &Value) -> Result<(), St
 const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
 fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), String> {
-    without(each, &[("/context", "its foreach reads a context"), ("/foreach", "it has a foreach in a foreach"), ("/elementScope", "its foreach has an elementScope")])?;
+    without(
+        each,
+        &[
+            ("/context", "its foreach reads a context"),
+            ("/foreach", "it has a foreach in a foreach"),
+            ("/elementScope", "its foreach has an elementScope"),
+        ],
+    )?;
     let preconditions = each.at("/preconditions");
     let listed = [preconditions, preconditions.at("/all"), preconditions.at("/any")];
     if listed.iter().flat_map(|it| it.items()).any(|it| !conditions::is_about_creation(it)) {
@@ -224,7 +319,11 @@ fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), String> {
             part.draft.variable(ALL_CONTAINERS.0, ALL_CONTAINERS.1);
             format!("variables.{}", ALL_CONTAINERS.0)
         }
-        _ => return Err(format!("its foreach goes through {path:?}, which is no list of containers")),
+        _ => {
+            return Err(format!(
+                "its foreach goes through {path:?}, which is no list of containers"
+            ));
+        }
     };
     let inner = if let Some(pattern) = each.at("/pattern").as_object() {
         let mut compiler = Pattern::default();
@@ -252,7 +351,11 @@ pub(super) fn is_all_containers(names: &str) -> bool {
 
 /// One expression where each list of containers has the same.
 fn merge_containers(part: &mut Part) {
-    let lists = ["object.spec.containers.", "object.spec.?initContainers.orValue([]).", "object.spec.?ephemeralContainers.orValue([])."];
+    let lists = [
+        "object.spec.containers.",
+        "object.spec.?initContainers.orValue([]).",
+        "object.spec.?ephemeralContainers.orValue([]).",
+    ];
     let rest = |index: usize| {
         let (expression, message) = part.draft.checks.get(index)?;
         lists.iter().position(|it| expression.starts_with(it)).and_then(|list| {
@@ -262,7 +365,11 @@ fn merge_containers(part: &mut Part) {
     let (Some(first), Some(second), Some(third)) = (rest(0), rest(1), rest(2)) else { return };
     let mut found = [first.0, second.0, third.0];
     found.sort_unstable();
-    if part.draft.checks.len() == 3 && found == [0, 1, 2] && first.1 == second.1 && second.1 == third.1 {
+    if part.draft.checks.len() == 3
+        && found == [0, 1, 2]
+        && first.1 == second.1
+        && second.1 == third.1
+    {
         part.draft.checks = vec![(format!("variables.{}.{}", ALL_CONTAINERS.0, first.1), first.2)];
         part.draft.variable(ALL_CONTAINERS.0, ALL_CONTAINERS.1);
     }

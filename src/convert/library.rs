@@ -110,7 +110,10 @@ pub(super) const LIBRARY: &[(&str, Of, &[(&str, &str)])] = &[
         "K8sContainerRequests",
         Of::AppAndInit,
         &[
-            ("has(c.resources) && has(c.resources.requests)", "a container has no resource requests"),
+            (
+                "has(c.resources) && has(c.resources.requests)",
+                "a container has no resource requests",
+            ),
             (
                 "string(c.?resources.?requests.?cpu.orValue('')).matches('^[0-9]+([.][0-9]+)?m?$') && (!has(variables.params.cpu) || quantity(string(c.resources.requests.cpu)).compareTo(quantity(string(variables.params.cpu))) <= 0)",
                 "a container has no cpu request, or one above the maximum",
@@ -203,5 +206,99 @@ pub(super) const LIBRARY: &[(&str, Of, &[(&str, &str)])] = &[
             "object.spec.?volumes.orValue([]).all(v, !has(v.flexVolume) || variables.params.?allowedFlexVolumes.orValue([]).exists(a, a.driver == v.flexVolume.driver))",
             "a FlexVolume has a driver that is not allowed",
         )],
+    ),
+    (
+        "K8sPSPProcMount",
+        Of::AllContainers,
+        &[(
+            "variables.params.?procMount.orValue('').lowerAscii() == 'unmasked' || c.?securityContext.?procMount.orValue('Default').lowerAscii() == 'default'",
+            "a container has another view of /proc than the default",
+        )],
+    ),
+    (
+        "K8sPSPHostNetworkingPorts",
+        Of::AllContainers,
+        &[
+            (
+                "object.spec.?hostNetwork.orValue(false) == false || variables.params.?hostNetwork.orValue(false) == true",
+                "the pod is in the network of its node",
+            ),
+            (
+                "c.?ports.orValue([]).all(p, !has(p.hostPort) || (!has(variables.params.min) || p.hostPort >= variables.params.min) && (!has(variables.params.max) || p.hostPort <= variables.params.max))",
+                "a port of the node is out of the allowed range",
+            ),
+        ],
+    ),
+    (
+        "K8sPSPForbiddenSysctls",
+        Of::Pod,
+        &[
+            (
+                "object.spec.?securityContext.?sysctls.orValue([]).all(s, !variables.params.?forbiddenSysctls.orValue([]).exists(p, p.endsWith('*') ? s.name.startsWith(p.substring(0, size(p) - 1)) : s.name == p))",
+                "a sysctl is forbidden",
+            ),
+            (
+                "object.spec.?securityContext.?sysctls.orValue([]).all(s, !has(variables.params.allowedSysctls) || variables.params.allowedSysctls.exists(p, p.endsWith('*') ? s.name.startsWith(p.substring(0, size(p) - 1)) : s.name == p))",
+                "a sysctl is not allowed",
+            ),
+        ],
+    ),
+    (
+        "K8sPSPSELinuxV2",
+        Of::AllContainers,
+        &[
+            (
+                "object.spec.?securityContext.?seLinuxOptions.optMap(o, variables.params.?allowedSELinuxOptions.orValue([]).exists(a, ['level', 'role', 'type', 'user'].all(f, !(f in o) || f in a && a[f] == o[f]))).orValue(true)",
+                "the pod's SELinux options are not allowed",
+            ),
+            (
+                "c.?securityContext.?seLinuxOptions.optMap(o, variables.params.?allowedSELinuxOptions.orValue([]).exists(a, ['level', 'role', 'type', 'user'].all(f, !(f in o) || f in a && a[f] == o[f]))).orValue(true)",
+                "a container's SELinux options are not allowed",
+            ),
+        ],
+    ),
+    (
+        "K8sPSPFSGroup",
+        Of::Pod,
+        &[(
+            "!has(variables.params.rule) || variables.params.rule == 'RunAsAny' || object.spec.?securityContext.?fsGroup.optMap(g, variables.params.?ranges.orValue([]).exists(r, r.min <= g && g <= r.max)).orValue(variables.params.rule == 'MayRunAs')",
+            "the pod's fsGroup is not allowed",
+        )],
+    ),
+    (
+        "K8sPSPAllowedUsers",
+        Of::AllContainers,
+        &[
+            (
+                "!has(variables.params.runAsUser) || variables.params.runAsUser.rule == 'RunAsAny' || c.?securityContext.?runAsUser.or(object.spec.?securityContext.?runAsUser).optMap(u, variables.params.runAsUser.rule == 'MustRunAsNonRoot' ? u != 0 : variables.params.runAsUser.?ranges.orValue([]).exists(r, r.min <= u && u <= r.max)).orValue(variables.params.runAsUser.rule == 'MustRunAsNonRoot' && c.?securityContext.?runAsNonRoot.or(object.spec.?securityContext.?runAsNonRoot).orValue(false) == true)",
+                "a container's runAsUser is not allowed",
+            ),
+            (
+                "!has(variables.params.runAsGroup) || variables.params.runAsGroup.rule == 'RunAsAny' || c.?securityContext.?runAsGroup.or(object.spec.?securityContext.?runAsGroup).optMap(g, variables.params.runAsGroup.?ranges.orValue([]).exists(r, r.min <= g && g <= r.max)).orValue(variables.params.runAsGroup.rule == 'MayRunAs')",
+                "a container's runAsGroup is not allowed",
+            ),
+            (
+                "!has(variables.params.supplementalGroups) || variables.params.supplementalGroups.rule == 'RunAsAny' || object.spec.?securityContext.?supplementalGroups.optMap(l, l.all(g, variables.params.supplementalGroups.?ranges.orValue([]).exists(r, r.min <= g && g <= r.max))).orValue(variables.params.supplementalGroups.rule == 'MayRunAs')",
+                "the pod's supplementalGroups are not allowed",
+            ),
+            (
+                "!has(variables.params.fsGroup) || variables.params.fsGroup.rule == 'RunAsAny' || object.spec.?securityContext.?fsGroup.optMap(g, variables.params.fsGroup.?ranges.orValue([]).exists(r, r.min <= g && g <= r.max)).orValue(variables.params.fsGroup.rule == 'MayRunAs')",
+                "the pod's fsGroup is not allowed",
+            ),
+        ],
+    ),
+    (
+        "K8sPSPCapabilities",
+        Of::AllContainers,
+        &[
+            (
+                "variables.params.?allowedCapabilities.orValue([]).exists(a, a == '*') || c.?securityContext.?capabilities.?add.orValue([]).all(k, variables.params.?allowedCapabilities.orValue([]).exists(a, a.lowerAscii() == k.lowerAscii()))",
+                "a container adds a capability that is not allowed",
+            ),
+            (
+                "c.?securityContext.?capabilities.?drop.orValue([]).exists(k, k.lowerAscii() == 'all') || variables.params.?requiredDropCapabilities.orValue([]).all(r, c.?securityContext.?capabilities.?drop.orValue([]).exists(k, k.lowerAscii() == r.lowerAscii()))",
+                "a container does not drop a required capability",
+            ),
+        ],
     ),
 ];

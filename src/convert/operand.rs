@@ -7,7 +7,9 @@ use crate::policy::vap::expression::{globs, text, texts};
 /// Whether a value passes a pattern. `value` is a string in CEL.
 pub(super) fn matches(pattern: &str, value: &str) -> Result<String, String> {
     if pattern.contains("{{") || pattern.contains("$(") {
-        return Err(format!("the pattern {pattern:?} has a variable, and podgate has no context to take it from"));
+        return Err(format!(
+            "the pattern {pattern:?} has a variable, and podgate has no context to take it from"
+        ));
     }
     let mut plain = Vec::new();
     let mut others = Vec::new();
@@ -19,7 +21,8 @@ pub(super) fn matches(pattern: &str, value: &str) -> Result<String, String> {
         match all.as_slice() {
             [Operand::Equal(text)] if is_plain(text) => plain.push(text.clone()),
             operands => {
-                let operands: Result<Vec<_>, _> = operands.iter().map(|it| it.in_cel(value)).collect();
+                let operands: Result<Vec<_>, _> =
+                    operands.iter().map(|it| it.in_cel(value)).collect();
                 others.push(joined(&operands?, " && "));
             }
         }
@@ -139,7 +142,10 @@ fn quantity(end: &str) -> Result<String, String> {
 }
 
 fn compared(operator: &str, end: &str, value: &str) -> String {
-    format!("isQuantity({value}) && quantity({value}).compareTo(quantity({})) {operator} 0", text(end))
+    format!(
+        "isQuantity({value}) && quantity({value}).compareTo(quantity({})) {operator} 0",
+        text(end)
+    )
 }
 
 /// Whether a text means only itself: it has no wildcard, and is no quantity, which may be written in several ways.

@@ -48,8 +48,7 @@ pub(super) struct Pattern {
     open: bool,
 }
 
-const SKIPS: &str =
-    "where a condition of the pattern is not met, Kyverno skips all of the rule; podgate still judges the rest";
+const SKIPS: &str = "where a condition of the pattern is not met, Kyverno skips all of the rule; podgate still judges the rest";
 
 enum Anchor {
     None,
@@ -149,9 +148,15 @@ impl Pattern {
             Value::Object(fields) => self.map(fields, at)?,
             Value::Array(items) => match items.as_slice() {
                 [Value::Object(fields)] => self.each(fields, at, "all")?.into_iter().collect(),
-                [Value::Array(_)] | [] => return Err("a list of lists is no pattern for a pod".to_owned()),
+                [Value::Array(_)] | [] => {
+                    return Err("a list of lists is no pattern for a pod".to_owned());
+                }
                 [plain] => self.each_plain(plain, at)?,
-                _ => return Err("Kyverno compares only the first item of the pattern's list".to_owned()),
+                _ => {
+                    return Err(
+                        "Kyverno compares only the first item of the pattern's list".to_owned()
+                    );
+                }
             },
             plain if PLAIN_LISTS.contains(&name) => self.each_plain(plain, at)?,
             plain => vec![scalar(plain, at, name)?],
@@ -208,9 +213,12 @@ impl Pattern {
             return Err(format!("the key {name:?} has a wildcard"));
         }
         if !matches!(anchor, Anchor::Equality) {
-            return Err(format!("the key {name:?} has a wildcard; Kyverno looks at one key that matches, in no order"));
+            return Err(format!(
+                "the key {name:?} has a wildcard; Kyverno looks at one key that matches, in no order"
+            ));
         }
-        self.stricter = Some("podgate judges all keys that match a wildcard; Kyverno judges one of them");
+        self.stricter =
+            Some("podgate judges all keys that match a wildcard; Kyverno judges one of them");
         let inner = self.value(value, &format!("{at}[key]"), "")?;
         Ok(format!("{at}.all(key, !({}) || {})", wildcard(name, "key"), joined(&inner, " && ")))
     }
@@ -229,7 +237,9 @@ impl Pattern {
             _ => None,
         };
         let Some(fields) = item("containers") else { return Ok(None) };
-        let same = ["=(initContainers)", "=(ephemeralContainers)"].iter().all(|it| item(it) == Some(fields));
+        let same = ["=(initContainers)", "=(ephemeralContainers)"]
+            .iter()
+            .all(|it| item(it) == Some(fields));
         if !same {
             return Ok(None);
         }
@@ -257,13 +267,16 @@ fn scalar(pattern: &Value, at: &str, name: &str) -> Result<String, String> {
         Value::Number(_) => Err("the pattern has a fraction".to_owned()),
         Value::Null => Ok(format!("string({at}) in ['', '0', 'false']")),
         Value::String(pattern) => matches(pattern, &string),
-        Value::Array(_) | Value::Object(_) => Err("a value of the pattern is of no known type".to_owned()),
+        Value::Array(_) | Value::Object(_) => {
+            Err("a value of the pattern is of no known type".to_owned())
+        }
     }
 }
 
 /// Whether a field of a Pod is a string whatever the pattern: a shorter expression.
 fn is_string(at: &str, name: &str) -> bool {
-    ["image", "name", "path", "type", "namespace", "imagePullPolicy", "serviceAccountName"].contains(&name)
+    ["image", "name", "path", "type", "namespace", "imagePullPolicy", "serviceAccountName"]
+        .contains(&name)
         || at.contains(".labels")
         || at.contains(".annotations")
 }

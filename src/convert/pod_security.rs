@@ -24,7 +24,8 @@ pub(super) fn labels(namespace: &Value) -> Option<Vec<Part>> {
             part.draft.mode = mode;
             part.draft.namespace = text(namespace, "/metadata/name").map(str::to_owned);
             if *label_mode == "enforce" {
-                let note = "Pod Security denies only pods, and warns for workloads; podgate denies both";
+                let note =
+                    "Pod Security denies only pods, and warns for workloads; podgate denies both";
                 part.mark(Fit::Stricter, note);
             }
             self::level(part, level, version)
@@ -43,7 +44,9 @@ fn level(part: &mut Part, level: &str, version: &str) -> Result<(), String> {
         _ => return Err(format!("there is no level {level:?} of the Pod Security Standards")),
     }
     if !LATEST.contains(&version) {
-        let note = format!("podgate has the checks of the newest version; {version} may lack some of them, and allow less");
+        let note = format!(
+            "podgate has the checks of the newest version; {version} may lack some of them, and allow less"
+        );
         part.mark(Fit::Looser, note);
     }
     Ok(())
@@ -78,14 +81,22 @@ pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
     for exclude in settings.at("/exclude").items() {
         let control = text(exclude, "/controlName").unwrap_or_default();
         if text(exclude, "/restrictedField").is_some() {
-            part.mark(Fit::Stricter, format!("the exclusion of single values of {control} is left out"));
+            part.mark(
+                Fit::Stricter,
+                format!("the exclusion of single values of {control} is left out"),
+            );
             continue;
         }
         excluded.push((control, exclude.at("/images").texts()));
     }
     for (control, images) in &excluded {
-        let Some((_, checks)) = CONTROLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(control)) else {
-            part.mark(Fit::Stricter, format!("podgate knows no control {control:?}; its exclusion is left out"));
+        let Some((_, checks)) =
+            CONTROLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(control))
+        else {
+            part.mark(
+                Fit::Stricter,
+                format!("podgate knows no control {control:?}; its exclusion is left out"),
+            );
             continue;
         };
         let known = |check: &&&str| {
@@ -97,15 +108,23 @@ pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
             continue;
         }
         let mut exemption = json!({"rules": rules, "reason": format!("{control} was excluded in the converted policy"), "owner": "unknown; name one"});
+        let all = |it: &Vec<String>| it.iter().any(|it| it == "*");
+        let same = |empty: bool| {
+            excluded.iter().any(|(other, images)| {
+                other == control && if empty { images.is_empty() } else { all(images) }
+            })
+        };
         if images.is_empty() {
             // Without images, Kyverno excludes the pod's own fields; with images, those of containers.
-            if !excluded.iter().any(|(other, images)| other == control && images.iter().any(|it| it == "*")) {
-                part.mark(Fit::Looser, format!("{control} was excluded for the pod's own fields, and is for its containers' too"));
+            if !same(false) && !OF_PODS.contains(control) {
+                part.mark(Fit::Looser, format!("{control} is excluded for the pod's own fields, and in podgate for its containers' too"));
             }
-        } else if !images.iter().any(|it| it == "*") {
+        } else if !all(images) {
+            if images.iter().any(|it| !has_registry(it)) {
+                part.mark(Fit::Looser, "a pattern of images without a registry is for Docker Hub's, however they are written");
+            }
             exemption["images"] = json!(images);
-            part.mark(Fit::Stricter, "podgate compares images in full: a pattern without a registry means Docker Hub");
-        } else if excluded.iter().any(|(other, images)| other == control && images.is_empty()) {
+        } else if same(true) {
             continue;
         } else {
             exemption["containers"] = json!(["*"]);
@@ -116,4 +135,15 @@ pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
 }
 
 /// Checks that only `restricted` has.
-const RESTRICTED: [&str; 4] = ["restrictedVolumes", "allowPrivilegeEscalation", "runAsNonRoot", "runAsUser"];
+const RESTRICTED: [&str; 4] =
+    ["restrictedVolumes", "allowPrivilegeEscalation", "runAsNonRoot", "runAsUser"];
+
+/// Controls of fields that only a pod has.
+const OF_PODS: [&str; 4] = ["Host Namespaces", "HostPath Volumes", "Sysctls", "Volume Types"];
+
+/// Whether an image pattern begins with a registry.
+fn has_registry(pattern: &str) -> bool {
+    pattern
+        .split_once('/')
+        .is_some_and(|(host, _)| host.contains(['.', ':']) && !host.contains('*'))
+}

@@ -35,12 +35,17 @@ pub(super) fn apply(part: &mut Part, object: &Value, rule: &Value) -> Result<Jud
     let mut others = Vec::new();
     let mut matching: Vec<&Value> = Vec::new();
     for entry in &entries {
-        if ["/subjects", "/roles", "/clusterRoles"].iter().any(|it| !entry.at(it).is_empty_value()) {
+        if ["/subjects", "/roles", "/clusterRoles"].iter().any(|it| !entry.at(it).is_empty_value())
+        {
             return Err("it matches users, which podgate does not judge by".to_owned());
         }
         let resources = entry.at("/resources");
-        let (own, other): (Vec<_>, Vec<_>) =
-            resources.at("/kinds").texts().iter().map(|it| kind(it).to_owned()).partition(|it| is_judged(it));
+        let (own, other): (Vec<_>, Vec<_>) = resources
+            .at("/kinds")
+            .texts()
+            .iter()
+            .map(|it| kind(it).to_owned())
+            .partition(|it| is_judged(it));
         others.extend(other);
         if !own.is_empty() || resources.at("/kinds").is_empty_value() {
             matching.push(resources);
@@ -49,10 +54,12 @@ pub(super) fn apply(part: &mut Part, object: &Value, rule: &Value) -> Result<Jud
     }
     if kinds.is_empty() {
         let others = others.join(", ");
-        return Err(format!("it is about {others}; podgate judges pods, and the workloads that make them"));
+        return Err(format!(
+            "it is about {others}; podgate judges pods, and the workloads that make them"
+        ));
     }
     if !others.is_empty() {
-        part.mark(Fit::Looser, format!("{} are not judged by podgate", others.join(", ")));
+        part.mark(Fit::Looser, format!("not judged by podgate: {}", others.join(", ")));
     }
     let without_kinds = |it: &&Value| {
         let mut it = (*it).clone();
@@ -64,10 +71,13 @@ pub(super) fn apply(part: &mut Part, object: &Value, rule: &Value) -> Result<Jud
     let constraints: Vec<_> = matching.iter().map(without_kinds).collect();
     let all = !rule.at("/match/all").is_empty_value();
     if !all && constraints.windows(2).any(|it| it[0] != it[1]) {
-        return Err("it matches by several alternatives, which differ by more than kinds".to_owned());
+        return Err(
+            "it matches by several alternatives, which differ by more than kinds".to_owned()
+        );
     }
     let judged = if kinds.iter().any(|it| it == "Pod") { Judged::Pods } else { Judged::Workloads };
-    let mut generated = judged == Judged::Pods && kinds.iter().all(|it| it == "Pod") && others.is_empty();
+    let mut generated =
+        judged == Judged::Pods && kinds.iter().all(|it| it == "Pod") && others.is_empty();
     let apply = if all { constraints.len() } else { 1 };
     for constraint in constraints.iter().take(apply) {
         generated &= !narrows(constraint);
@@ -87,13 +97,19 @@ fn templates(part: &mut Part, object: &Value, judged: Judged, generated: bool) {
         part.mark(Fit::Stricter, "podgate judges all kinds of workloads, and pods of their own");
         return;
     }
-    let annotation = object.at("/metadata/annotations").get("pod-policies.kyverno.io/autogen-controllers");
+    let annotation =
+        object.at("/metadata/annotations").get("pod-policies.kyverno.io/autogen-controllers");
     let controllers = annotation.and_then(Value::as_str).unwrap_or("all");
     let all = ["DaemonSet", "Deployment", "Job", "StatefulSet", "CronJob"];
     if !generated || controllers == "none" {
         part.mark(Fit::Stricter, TEMPLATES);
     } else if controllers != "all" && !all.iter().all(|it| controllers.contains(it)) {
-        part.mark(Fit::Stricter, format!("podgate judges all kinds of workloads; the source judges {controllers} and pods"));
+        part.mark(
+            Fit::Stricter,
+            format!(
+                "podgate judges all kinds of workloads; the source judges {controllers} and pods"
+            ),
+        );
     }
 }
 
@@ -125,7 +141,9 @@ fn is_judged(kind: &str) -> bool {
 
 /// Whether Kyverno generates no rules for workloads: it matches more than kinds and namespaces.
 fn narrows(resources: &Value) -> bool {
-    ["/name", "/names", "/selector", "/annotations"].iter().any(|it| !resources.at(it).is_empty_value())
+    ["/name", "/names", "/selector", "/annotations"]
+        .iter()
+        .any(|it| !resources.at(it).is_empty_value())
 }
 
 fn matches(part: &mut Part, resources: &Value) -> Result<(), String> {
@@ -144,7 +162,10 @@ fn matches(part: &mut Part, resources: &Value) -> Result<(), String> {
     let selector = expressions(resources.at("/selector"))?;
     part.draft.when.extend(labels_in_cel(&selector)?);
     if narrows(&json!({"name": resources.at("/name"), "names": resources.at("/names")})) {
-        return Err("it matches by name; the pods of a workload have other names than the workload".to_owned());
+        return Err(
+            "it matches by name; the pods of a workload have other names than the workload"
+                .to_owned(),
+        );
     }
     if !resources.at("/annotations").is_empty_value() {
         return Err("it matches by annotations".to_owned());
@@ -154,9 +175,13 @@ fn matches(part: &mut Part, resources: &Value) -> Result<(), String> {
 
 fn operations(part: &mut Part, resources: &Value) -> Result<(), String> {
     let operations = resources.at("/operations").texts();
-    let has = |it: &str| operations.is_empty() || operations.iter().any(|own| own == it || own == "*");
+    let has =
+        |it: &str| operations.is_empty() || operations.iter().any(|own| own == it || own == "*");
     if !has("CREATE") {
-        return Err(format!("it judges {} only; podgate judges what is created and changed", operations.join(", ")));
+        return Err(format!(
+            "it judges {} only; podgate judges what is created and changed",
+            operations.join(", ")
+        ));
     }
     if !has("UPDATE") {
         part.mark(Fit::Stricter, "podgate also judges updates, by what they add");
@@ -188,10 +213,18 @@ fn exclusion(part: &mut Part, entry: &Value) -> Result<(), String> {
     if !kinds.is_empty() && !kinds.iter().any(|it| kind(it) == "Pod" || it == "*") {
         return Err(format!("it is about {} and not their pods", kinds.join(", ")));
     }
-    let set: Vec<_> = ["/name", "/names", "/annotations", "/selector", "/namespaces", "/namespaceSelector", "/operations"]
-        .into_iter()
-        .filter(|it| !resources.at(it).is_empty_value())
-        .collect();
+    let set: Vec<_> = [
+        "/name",
+        "/names",
+        "/annotations",
+        "/selector",
+        "/namespaces",
+        "/namespaceSelector",
+        "/operations",
+    ]
+    .into_iter()
+    .filter(|it| !resources.at(it).is_empty_value())
+    .collect();
     match set.as_slice() {
         [] => Err("it is about all pods".to_owned()),
         ["/namespaces"] => {
@@ -217,7 +250,8 @@ fn exclusion(part: &mut Part, entry: &Value) -> Result<(), String> {
 
 /// Leaves namespaces out, by exact names or by patterns.
 pub(super) fn namespaces_out(part: &mut Part, namespaces: &[String]) {
-    let (patterns, exact): (Vec<_>, Vec<_>) = namespaces.iter().cloned().partition(|it| has_wildcard(it));
+    let (patterns, exact): (Vec<_>, Vec<_>) =
+        namespaces.iter().cloned().partition(|it| has_wildcard(it));
     part.draft.excluded.extend(exact);
     if !patterns.is_empty() {
         part.draft.exemptions.push(json!({
@@ -232,7 +266,11 @@ pub(super) fn namespaces_out(part: &mut Part, namespaces: &[String]) {
 pub(super) fn in_namespace(patterns: &[String]) -> String {
     let namespace = "object.metadata.namespace";
     let matches = patterns.iter().map(|it| {
-        if has_wildcard(it) { wildcard(it, namespace) } else { format!("{namespace} == {}", literal(it)) }
+        if has_wildcard(it) {
+            wildcard(it, namespace)
+        } else {
+            format!("{namespace} == {}", literal(it))
+        }
     });
     any(&matches.collect::<Vec<_>>())
 }

@@ -35,7 +35,8 @@ fn converted(text: &str, args: &[&str]) -> (Option<i32>, String, String) {
 #[test]
 fn the_report_of_each_form_says_what_fits_and_why_not() {
     for form in forms() {
-        let (code, _, report) = converted(&fs::read_to_string(form.join("source.yaml")).unwrap(), &[]);
+        let (code, _, report) =
+            converted(&fs::read_to_string(form.join("source.yaml")).unwrap(), &[]);
         let golden = form.join("report.txt");
         if std::env::var_os("UPDATE_CONVERT").is_some() {
             fs::write(&golden, &report).unwrap();
@@ -50,7 +51,8 @@ fn the_report_of_each_form_says_what_fits_and_why_not() {
 #[test]
 fn what_is_converted_judges_as_the_source_does() {
     for form in forms() {
-        let (_, policies, _) = converted(&fs::read_to_string(form.join("source.yaml")).unwrap(), &[]);
+        let (_, policies, _) =
+            converted(&fs::read_to_string(form.join("source.yaml")).unwrap(), &[]);
         let cases = fs::read_to_string(form.join("cases.yaml")).unwrap();
         let cases: Vec<Value> = serde_saphyr::from_multiple(&cases).unwrap();
         assert_eq!(policies.is_empty(), cases.is_empty(), "{}", form.display());
@@ -61,15 +63,24 @@ fn what_is_converted_judges_as_the_source_does() {
             let object = dir.path().join("object.json");
             fs::write(&object, case["object"].to_string()).unwrap();
             let (object, policy) = (object.to_str().unwrap(), file.to_str().unwrap());
-            let output = run(&["scan", object, "--policy", policy, "-o", "json", "--fail-on", "never"]);
+            let output =
+                run(&["scan", object, "--policy", policy, "-o", "json", "--fail-on", "never"]);
             let scanned: Value = serde_json::from_slice(&output.stdout).unwrap();
             assert_eq!(scanned["summary"]["workloads"], 1, "{case}: {scanned}");
             let texts = |value: &Value, field: Option<&str>| -> BTreeSet<String> {
                 let items = value.as_array().unwrap().iter();
-                items.map(|it| field.map_or(it, |field| &it[field]).as_str().unwrap().to_owned()).collect()
+                items
+                    .map(|it| field.map_or(it, |field| &it[field]).as_str().unwrap().to_owned())
+                    .collect()
             };
             let broken = texts(&scanned["results"], Some("rule"));
-            assert_eq!(broken, texts(&case["rules"], None), "{} {}\n{policies}", form.display(), case["case"]);
+            assert_eq!(
+                broken,
+                texts(&case["rules"], None),
+                "{} {}\n{policies}",
+                form.display(),
+                case["case"]
+            );
         }
     }
 }
@@ -84,7 +95,8 @@ fn modes_and_kinds_are_those_of_the_source() {
         ("pod-security-labels", "enforce", "DevOpsPolicy"),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/convert").join(source);
-        let (_, policies, _) = converted(&fs::read_to_string(path.join("source.yaml")).unwrap(), &[]);
+        let (_, policies, _) =
+            converted(&fs::read_to_string(path.join("source.yaml")).unwrap(), &[]);
         let policies: Vec<Value> = serde_saphyr::from_multiple(&policies).unwrap();
         assert_eq!(policies[0]["spec"]["enforcementMode"], mode, "{source}");
         assert_eq!(policies[0]["kind"], kind, "{source}");
@@ -126,8 +138,12 @@ fn broken_yaml_is_bad_input_with_its_place_and_the_rest_is_converted() {
     let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {pod-security.kubernetes.io/audit: baseline}}\n---\nkind: [\n";
     let (code, stdout, stderr) = converted(text, &[]);
     assert_eq!(code, Some(2), "{stderr}");
-    assert!(stdout.contains("podSecurity: baseline") && stderr.contains("-:5:7: it is not YAML"), "{stderr}");
-    let (code, _, stderr) = converted("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", &[]);
+    assert!(
+        stdout.contains("podSecurity: baseline") && stderr.contains("-:5:7: it is not YAML"),
+        "{stderr}"
+    );
+    let (code, _, stderr) =
+        converted("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", &[]);
     assert_eq!(code, Some(2));
     assert!(stderr.contains("there is no policy to convert"), "{stderr}");
     assert_eq!(run(&["policy", "convert", "/nowhere.yaml"]).status.code(), Some(3));
@@ -182,25 +198,69 @@ fn a_name_that_is_no_name_is_refused() {
 fn any_value() -> impl proptest::strategy::Strategy<Value = Value> {
     use proptest::prelude::*;
     let key = prop::sample::select(vec![
-        "spec", "rules", "match", "any", "all", "resources", "kinds", "exclude", "validate", "pattern", "anyPattern", "foreach",
-        "deny", "conditions", "key", "operator", "value", "cel", "expressions", "expression", "podSecurity", "level", "metadata",
-        "labels", "=(containers)", "^(containers)", "(image)", "X(a)", "*", "parameters", "namespaces", "name", "matchLabels",
+        "spec",
+        "rules",
+        "match",
+        "any",
+        "all",
+        "resources",
+        "kinds",
+        "exclude",
+        "validate",
+        "pattern",
+        "anyPattern",
+        "foreach",
+        "deny",
+        "conditions",
+        "key",
+        "operator",
+        "value",
+        "cel",
+        "expressions",
+        "expression",
+        "podSecurity",
+        "level",
+        "metadata",
+        "labels",
+        "=(containers)",
+        "^(containers)",
+        "(image)",
+        "X(a)",
+        "*",
+        "parameters",
+        "namespaces",
+        "name",
+        "matchLabels",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         prop::sample::select(vec![
-            "Pod", "*", "?*", "a|b&!c", ">=1", "1-2", "{{ request.object.spec.containers[].image }}", "{{", "AnyNotIn", "restricted",
-            "object.spec.hostPID", "'", "é\u{0}", "=(", ")(",
+            "Pod",
+            "*",
+            "?*",
+            "a|b&!c",
+            ">=1",
+            "1-2",
+            "{{ request.object.spec.containers[].image }}",
+            "{{",
+            "AnyNotIn",
+            "restricted",
+            "object.spec.hostPID",
+            "'",
+            "é\u{0}",
+            "=(",
+            ")(",
         ])
         .prop_map(Value::from),
     ];
     leaf.prop_recursive(6, 40, 4, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::btree_map(key.clone(), inner, 0..4)
-                .prop_map(|it| Value::Object(it.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())),
+            prop::collection::btree_map(key.clone(), inner, 0..4).prop_map(|it| Value::Object(
+                it.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            )),
         ]
     })
 }

@@ -69,7 +69,7 @@ impl ConvertArgs {
         let of = |fit: Fit| conversion.summary.get(&fit).copied().unwrap_or_default();
         let lost = of(Fit::Looser) + of(Fit::Not);
         if lost > 0 {
-            let lost = count(lost, "policy").replace("policys", "policies");
+            let lost = count(lost, "source");
             return Err(Failure::Findings(format!("{lost} not converted, or looser, as above")));
         }
         Ok(())
@@ -84,11 +84,20 @@ impl ConvertArgs {
         };
         let mut files = Vec::new();
         for (policy, text) in conversion.policies.iter().zip(texts) {
-            let part = |pointer: &str| policy.pointer(pointer).and_then(serde_json::Value::as_str).map(str::to_owned);
-            let key = PolicyKey { namespace: part("/metadata/namespace"), name: part("/metadata/name").unwrap_or_default() };
-            let path = folder::path(&key).map_err(|error| Failure::Input(format!("{key}: {error}")))?;
+            let part = |pointer: &str| {
+                policy.pointer(pointer).and_then(serde_json::Value::as_str).map(str::to_owned)
+            };
+            let key = PolicyKey {
+                namespace: part("/metadata/namespace"),
+                name: part("/metadata/name").unwrap_or_default(),
+            };
+            let path =
+                folder::path(&key).map_err(|error| Failure::Input(format!("{key}: {error}")))?;
             if dir.join(&path).exists() {
-                return Err(Failure::Cluster(format!("{} is there already, and is not overwritten; name another folder", dir.join(&path).display())));
+                return Err(Failure::Cluster(format!(
+                    "{} is there already, and is not overwritten; name another folder",
+                    dir.join(&path).display()
+                )));
             }
             files.push((path, text));
         }
@@ -136,9 +145,14 @@ fn text(conversion: &Conversion) {
             if rule.rule.is_empty() && rule.notes.is_empty() {
                 continue;
             }
-            let rule_name = if rule.rule.is_empty() { String::new() } else { format!("{}: ", printable(&rule.rule)) };
+            let rule_name = if rule.rule.is_empty() {
+                String::new()
+            } else {
+                format!("{}: ", printable(&rule.rule))
+            };
             let notes: Vec<_> = rule.notes.iter().map(|it| printable(it)).collect();
-            let notes = if notes.is_empty() { String::new() } else { format!(": {}", notes.join("; ")) };
+            let notes =
+                if notes.is_empty() { String::new() } else { format!(": {}", notes.join("; ")) };
             eprintln!("  {rule_name}{}{notes}", rule.conversion.as_str());
         }
     }
