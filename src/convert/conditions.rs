@@ -160,7 +160,7 @@ enum Step<'a> {
     Upper,
 }
 
-/// A path of JMESPath, as far as it selects fields and items.
+/// A path of `JMESPath`, as far as it selects fields and items.
 struct Path<'a> {
     steps: Vec<Step<'a>>,
     /// What stands for nothing: a text, or an empty list.
@@ -205,7 +205,7 @@ impl<'a> Path<'a> {
             });
             rest = behind;
         }
-        // A list that is not taken apart is one value for JMESPath.
+        // A list that is not taken apart is one value.
         let whole_list = matches!(
             steps.last(),
             Some(Step::Field("add" | "drop" | "args" | "command") | Step::Keys)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::part::{Fit, Part};
+use super::part::{Fit, Part, exemption};
 use super::value::{Fields, text};
 use super::{Read, assemble, cel};
 use crate::api::EXEMPT_KINDS;
@@ -122,20 +122,10 @@ fn exemptions(part: &mut Part, matching: &Value, exception: &Value) -> Result<Ve
                 "podgate's exemption by name is also for what a workload of the name makes",
             );
         }
-        let mut exemption = json!({
-            "reason": format!("converted from {}", assemble::converted_from(exception)),
-            "owner": "unknown; name one",
-        });
-        for (field, values) in [
-            ("kinds", json!(kinds)),
-            ("names", json!(names)),
-            ("namespaces", resources.at("/namespaces").clone()),
-        ] {
-            if !values.is_empty_value() {
-                exemption[field] = values;
-            }
-        }
-        exemptions.push(exemption);
+        let reason = format!("converted from {}", assemble::converted_from(exception));
+        let namespaces = resources.at("/namespaces").clone();
+        let fields = [("kinds", json!(kinds)), ("names", json!(names)), ("namespaces", namespaces)];
+        exemptions.push(exemption(&reason, fields));
     }
     if exemptions.is_empty() {
         return Err("it exempts no kind that podgate judges".to_owned());

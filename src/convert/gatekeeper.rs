@@ -151,7 +151,7 @@ fn library(part: &mut Part, kind: &str, parameters: &Value) -> Result<(), String
     if let Some(list) = list {
         let exempt = !parameters.at("/exemptImages").is_empty_value();
         let judged =
-            if exempt { format!("({list}).filter(c, {})", NOT_EXEMPT) } else { list.to_owned() };
+            if exempt { format!("({list}).filter(c, {NOT_EXEMPT})") } else { list.to_owned() };
         part.draft.variable("judged", &judged);
     }
     for (check, message) in *checks {

@@ -273,7 +273,7 @@ fn required_labels(pattern: &Value) -> Option<Value> {
 fn reads_name(part: &mut Part, object: &Value, pattern: &Value) -> Result<(), String> {
     let is = |key: &str, name: &str| key == name || key.ends_with(&format!("({name})"));
     let metadata = pattern.as_object().into_iter().flatten().filter(|(key, _)| is(key, "metadata"));
-    for (key, _) in metadata.flat_map(|(_, it)| it.as_object()).flatten() {
+    for (key, _) in metadata.filter_map(|(_, it)| it.as_object()).flatten() {
         if is(key, "name")
             || is(key, "generateName")
             || is(key, "ownerReferences")
@@ -358,8 +358,8 @@ fn merge_containers(part: &mut Part) {
     ];
     let rest = |index: usize| {
         let (expression, message) = part.draft.checks.get(index)?;
-        lists.iter().position(|it| expression.starts_with(it)).and_then(|list| {
-            Some((list, expression.get(lists[list].len()..)?.to_owned(), message.clone()))
+        lists.iter().enumerate().find_map(|(list, start)| {
+            Some((list, expression.strip_prefix(start)?.to_owned(), message.clone()))
         })
     };
     let (Some(first), Some(second), Some(third)) = (rest(0), rest(1), rest(2)) else { return };

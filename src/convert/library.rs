@@ -10,8 +10,11 @@ pub(super) enum Of {
     App,
 }
 
-/// Kinds, with expressions that are true for what passes, and messages.
-pub(super) const LIBRARY: &[(&str, Of, &[(&str, &str)])] = &[
+/// A kind, with expressions that are true for what passes, and messages. An expression that begins with `object` is
+/// about the pod.
+type Constraint = (&'static str, Of, &'static [(&'static str, &'static str)]);
+
+pub(super) const LIBRARY: &[Constraint] = &[
     (
         "K8sAllowedRepos",
         Of::AllContainers,

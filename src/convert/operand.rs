@@ -21,9 +21,8 @@ pub(super) fn matches(pattern: &str, value: &str) -> Result<String, String> {
         match all.as_slice() {
             [Operand::Equal(text)] if is_plain(text) => plain.push(text.clone()),
             operands => {
-                let operands: Result<Vec<_>, _> =
-                    operands.iter().map(|it| it.in_cel(value)).collect();
-                others.push(joined(&operands?, " && "));
+                let operands: Vec<_> = operands.iter().map(|it| it.in_cel(value)).collect();
+                others.push(joined(&operands, " && "));
             }
         }
     }
@@ -86,8 +85,8 @@ impl Operand {
         }
     }
 
-    fn in_cel(&self, value: &str) -> Result<String, String> {
-        Ok(match self {
+    fn in_cel(&self, value: &str) -> String {
+        match self {
             Self::Equal(pattern) if is_plain(pattern) => format!("{value} == {}", text(pattern)),
             Self::Equal(pattern) if has_wildcard(pattern) => wildcard(pattern, value),
             Self::Equal(pattern) => {
@@ -104,7 +103,7 @@ impl Operand {
             Self::Range(false, from, to) => {
                 format!("({} || {})", compared("<", from, value), compared(">", to, value))
             }
-        })
+        }
     }
 
     fn absent_matches(&self) -> bool {

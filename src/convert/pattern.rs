@@ -151,14 +151,14 @@ impl Pattern {
                 [Value::Array(_)] | [] => {
                     return Err("a list of lists is no pattern for a pod".to_owned());
                 }
-                [plain] => self.each_plain(plain, at)?,
+                [plain] => each_plain(plain, at)?,
                 _ => {
                     return Err(
                         "Kyverno compares only the first item of the pattern's list".to_owned()
                     );
                 }
             },
-            plain if PLAIN_LISTS.contains(&name) => self.each_plain(plain, at)?,
+            plain if PLAIN_LISTS.contains(&name) => each_plain(plain, at)?,
             plain => vec![scalar(plain, at, name)?],
         })
     }
@@ -186,10 +186,6 @@ impl Pattern {
             let inner = if inner.is_empty() { "true" } else { &inner };
             format!("{at}.{quantifier}({item}, {inner})")
         }))
-    }
-
-    fn each_plain(&mut self, plain: &Value, at: &str) -> Result<Vec<String>, String> {
-        Ok(vec![format!("{at}.all(it, {})", scalar(plain, "it", "")?)])
     }
 
     fn existence(&mut self, pattern: &Value, at: &str) -> Result<String, String> {
@@ -254,6 +250,11 @@ fn in_parentheses(conditions: &[String]) -> String {
         [one] if !one.starts_with('(') => format!("({one})"),
         several => joined(several, " && "),
     }
+}
+
+/// The same condition for all items of a list of plain values.
+fn each_plain(plain: &Value, at: &str) -> Result<Vec<String>, String> {
+    Ok(vec![format!("{at}.all(it, {})", scalar(plain, "it", "")?)])
 }
 
 /// A value that is no map and no list.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::part::{Fit, Part};
+use super::part::{Fit, Part, exemption};
 use super::value::{Fields, text};
 
 const PREFIX: &str = "pod-security.kubernetes.io/";
@@ -107,7 +107,7 @@ pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
         if rules.is_empty() {
             continue;
         }
-        let mut exemption = json!({"rules": rules, "reason": format!("{control} was excluded in the converted policy"), "owner": "unknown; name one"});
+        let (mut for_images, mut for_containers) = (Value::Null, Value::Null);
         let all = |it: &Vec<String>| it.iter().any(|it| it == "*");
         let same = |empty: bool| {
             excluded.iter().any(|(other, images)| {
@@ -123,13 +123,16 @@ pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
             if images.iter().any(|it| !has_registry(it)) {
                 part.mark(Fit::Looser, "a pattern of images without a registry is for Docker Hub's, however they are written");
             }
-            exemption["images"] = json!(images);
+            for_images = json!(images);
         } else if same(true) {
             continue;
         } else {
-            exemption["containers"] = json!(["*"]);
+            for_containers = json!(["*"]);
         }
-        part.draft.exemptions.push(exemption);
+        let reason = format!("{control} was excluded in the converted policy");
+        let fields =
+            [("rules", json!(rules)), ("images", for_images), ("containers", for_containers)];
+        part.draft.exemptions.push(exemption(&reason, fields));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::operand::{has_wildcard, wildcard};
-use super::part::{Fit, Part, TEMPLATES};
+use super::part::{Fit, Part, TEMPLATES, exemption};
 use super::value::{Fields, text};
 use crate::policy::vap::expression::{any, text as literal, texts};
 
@@ -70,7 +70,7 @@ pub(super) fn apply(part: &mut Part, object: &Value, rule: &Value) -> Result<Jud
     };
     let constraints: Vec<_> = matching.iter().map(without_kinds).collect();
     let all = !rule.at("/match/all").is_empty_value();
-    if !all && constraints.windows(2).any(|it| it[0] != it[1]) {
+    if !all && constraints.iter().any(|it| Some(it) != constraints.first()) {
         return Err(
             "it matches by several alternatives, which differ by more than kinds".to_owned()
         );
@@ -254,11 +254,9 @@ pub(super) fn namespaces_out(part: &mut Part, namespaces: &[String]) {
         namespaces.iter().cloned().partition(|it| has_wildcard(it));
     part.draft.excluded.extend(exact);
     if !patterns.is_empty() {
-        part.draft.exemptions.push(json!({
-            "namespaces": patterns,
-            "reason": "the converted policy excludes these namespaces",
-            "owner": "unknown; name one",
-        }));
+        let reason = "the converted policy excludes these namespaces";
+        let exemption = exemption(reason, [("namespaces", json!(patterns))]);
+        part.draft.exemptions.push(exemption);
     }
 }
 
@@ -297,13 +295,13 @@ fn inverted(expression: &Value) -> Result<Value, String> {
         Some("DoesNotExist") => "Exists",
         _ => return Err("a label selector has an unknown operator".to_owned()),
     };
-    let mut inverted = expression.clone();
-    inverted["operator"] = operator.into();
     // What has no such label is not in a list of values, but NotIn was met by it.
     if operator == "In" {
         return Err("it excludes namespaces by labels that they do not have".to_owned());
     }
-    Ok(inverted)
+    let mut inverted = expression.as_object().cloned().unwrap_or_default();
+    inverted.insert("operator".to_owned(), operator.into());
+    Ok(inverted.into())
 }
 
 /// Whether the pod's labels match these expressions.
