@@ -30,7 +30,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use self::part::Fit;
-use self::part::Part;
+use self::part::{Part, Reason};
 use self::value::{Fields, text};
 
 /// An object of a file.
@@ -159,9 +159,9 @@ fn of_kind<'a>(all: &'a [Source], group: &str, kind: &str) -> impl Iterator<Item
 }
 
 /// A field of an object that must be absent or empty.
-fn without(object: &Value, fields: &[(&str, &str)]) -> Result<(), String> {
+fn without(object: &Value, fields: &[(&str, &'static str)]) -> Result<(), Reason> {
     match fields.iter().find(|(path, _)| !object.at(path).is_empty_value()) {
-        Some((_, reason)) => Err((*reason).to_owned()),
+        Some((_, reason)) => Err((*reason).into()),
         None => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
 //! Policies in CEL that match as the API server's: `ValidatingAdmissionPolicy`, and Kyverno's `ValidatingPolicy`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::part::{Fit, Part, TEMPLATES};
+use super::part::{Fit, Part, Reason, TEMPLATES};
 use super::resources::{expressions, labels_in_cel};
 use super::value::{Fields, text};
 use super::{Source, cel, name, of_kind, without};
@@ -37,7 +37,7 @@ pub(super) fn policy(object: &Value, all: &[Source]) -> Vec<Part> {
             .collect();
     if bindings.is_empty() {
         return vec![Part::make(String::new(), |_| {
-            Err("no ValidatingAdmissionPolicyBinding of it is there, so it is not in force; give the binding too".to_owned())
+            Err("no ValidatingAdmissionPolicyBinding of it is there, so it is not in force; give the binding too".into())
         })];
     }
     let convert = |binding: &Value| {
@@ -63,13 +63,13 @@ pub(super) fn policy(object: &Value, all: &[Source]) -> Vec<Part> {
 pub(super) fn kyverno(object: &Value) -> Vec<Part> {
     vec![Part::make(String::new(), |part| {
         if text(object, "/spec/evaluation/mode") == Some("JSON") {
-            return Err("it judges JSON that is no Kubernetes object".to_owned());
+            return Err("it judges JSON that is no Kubernetes object".into());
         }
         if text(object, "/kind") == Some("NamespacedValidatingPolicy") {
             part.draft.namespace = text(object, "/metadata/namespace").map(str::to_owned);
         }
         part.draft.mode = action(&object.at("/spec/validationActions").texts());
-        if object.at("/spec/evaluation/admission/enabled") == &json!(false) {
+        if object.at("/spec/evaluation/admission/enabled") == false {
             part.draft.mode = "audit";
         }
         let constraints = object.at("/spec/matchConstraints");
@@ -112,7 +112,7 @@ fn action(actions: &[String]) -> &'static str {
     }
 }
 
-fn expressions_of(part: &mut Part, object: &Value) -> Result<(), String> {
+fn expressions_of(part: &mut Part, object: &Value) -> Result<(), Reason> {
     without(object, &UNKNOWN)?;
     let (spec, constraints) = (object.at("/spec"), object.at("/spec/matchConstraints"));
     resources(part, constraints.at("/resourceRules").items())?;
@@ -130,7 +130,7 @@ fn expressions_of(part: &mut Part, object: &Value) -> Result<(), String> {
 }
 
 /// What the rules match: pods, and what else.
-fn resources(part: &mut Part, rules: &[Value]) -> Result<(), String> {
+fn resources(part: &mut Part, rules: &[Value]) -> Result<(), Reason> {
     let (mut pods, mut templates, mut others) = (false, false, Vec::new());
     for rule in rules {
         let operations = rule.at("/operations").texts();
@@ -138,7 +138,7 @@ fn resources(part: &mut Part, rules: &[Value]) -> Result<(), String> {
         if !rule.at("/resourceNames").is_empty_value() {
             return Err(
                 "it matches by name; the pods of a workload have other names than the workload"
-                    .to_owned(),
+                    .into(),
             );
         }
         for resource in rule.at("/resources").texts() {
@@ -162,10 +162,10 @@ fn resources(part: &mut Part, rules: &[Value]) -> Result<(), String> {
     if !pods {
         let others =
             if others.is_empty() { "workloads and not pods".to_owned() } else { others.join(", ") };
-        return Err(format!("it is about {others}; podgate's expressions read pods"));
+        return Err(format!("it is about {others}; podgate's expressions read pods").into());
     }
     if !others.is_empty() {
-        part.mark(Fit::Looser, format!("not judged by podgate: {}", others.join(", ")));
+        part.mark(Fit::Looser, &format!("not judged by podgate: {}", others.join(", ")));
     }
     if templates {
         part.mark(Fit::Looser, "for a workload, podgate evaluates the expressions on the pod that its template makes; whether the source says the same of the workload itself is not compared");
@@ -174,12 +174,12 @@ fn resources(part: &mut Part, rules: &[Value]) -> Result<(), String> {
 }
 
 /// Selectors of namespaces, and of pods by their labels.
-fn selectors(part: &mut Part, constraints: &Value) -> Result<(), String> {
+fn selectors(part: &mut Part, constraints: &Value) -> Result<(), Reason> {
     let namespaces = expressions(constraints.at("/namespaceSelector"))?;
     if part.draft.namespace.is_none() {
         part.draft.selector.extend(namespaces);
     } else if !namespaces.is_empty() {
-        return Err("a policy of one namespace selects namespaces".to_owned());
+        return Err("a policy of one namespace selects namespaces".into());
     }
     let labels = expressions(constraints.at("/objectSelector"))?;
     part.draft.when.extend(labels_in_cel(&labels)?);

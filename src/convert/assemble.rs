@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::part::{Draft, Fit, Part};
+use super::part::{Draft, Fit, Part, Reason, object};
 use super::value::{Fields, text};
 use super::{RuleReport, name};
 use crate::api::API_VERSION;
@@ -63,7 +63,7 @@ pub(super) fn policies(
             .and_then(|()| accepted(&Policy::new(part, own_name).document(own_name, source)))
         {
             Ok(notes) => part.notes.extend(notes),
-            Err(reason) => part.refuse(format!("podgate would not accept it: {reason}")),
+            Err(reason) => part.refuse(&format!("podgate would not accept it: {reason}")),
         }
     }
     let mut policies: Vec<Policy> = Vec::new();
@@ -87,7 +87,7 @@ pub(super) fn policies(
     let documents: Vec<_> = documents.collect();
     if let Some(reason) = documents.iter().find_map(|it| accepted(it).err()) {
         for part in &mut parts {
-            part.refuse(format!("podgate would not accept its policies together: {reason}"));
+            part.refuse(&format!("podgate would not accept its policies together: {reason}"));
         }
         return (Vec::new(), parts.into_iter().map(report).collect());
     }
@@ -100,11 +100,11 @@ fn report(part: Part) -> RuleReport {
 
 /// Whether podgate accepts a policy, by the same way as for a file, and within the CRD's limits. Returns what it warns
 /// of.
-fn accepted(document: &Value) -> Result<Vec<String>, String> {
+fn accepted(document: &Value) -> Result<Vec<String>, Reason> {
     for (list, most) in LIMITS {
         if document.at(list).items().len() > most {
             let list = list.trim_start_matches("/spec/");
-            return Err(format!("it would have more than {most} {list}"));
+            return Err(format!("it would have more than {most} {list}").into());
         }
     }
     let parsed = policy_file::parse(&document.to_string(), ParseOptions::default());
@@ -113,7 +113,7 @@ fn accepted(document: &Value) -> Result<Vec<String>, String> {
         || document.at("/metadata/namespace") != &Value::Null
             && !is_name(text(document, "/metadata/namespace"))
     {
-        return Err("its name is none that Kubernetes accepts".to_owned());
+        return Err("its name is none that Kubernetes accepts".into());
     }
     let unknown = parsed.iter().flat_map(|it| &it.policy.unknown_fields);
     Ok(unknown.map(|it| it.message.clone()).collect())
@@ -125,9 +125,11 @@ impl Draft {
     }
 
     /// Puts the conditions into the expressions, and messages into their limits.
-    fn finish(&mut self) -> Result<(), String> {
+    fn finish(&mut self) -> Result<(), Reason> {
         if let (false, Some((field, _))) = (self.when.is_empty(), self.fields.first()) {
-            return Err(format!("{field} is for all pods of a namespace, and the rule for some"));
+            return Err(
+                format!("{field} is for all pods of a namespace, and the rule for some").into()
+            );
         }
         let when = std::mem::take(&mut self.when);
         for (expression, message) in &mut self.checks {
@@ -160,7 +162,11 @@ impl Policy {
             if several {
                 name = format!("{}-{}", cut_name(&name, MOST_NAME - 4), index + 1);
             }
-            validations.push(json!({"name": name, "expression": expression, "message": message}));
+            validations.push(object(vec![
+                ("name", name.into()),
+                ("expression", expression.as_str().into()),
+                ("message", message.as_str().into()),
+            ]));
         }
         let ids: Vec<_> = validations
             .iter()
@@ -169,7 +175,7 @@ impl Policy {
             .chain(draft.fields.iter().map(|(field, _)| (*field).to_owned()))
             .collect();
         for exemption in draft.exemptions.iter_mut().filter_map(Value::as_object_mut) {
-            exemption.entry("rules").or_insert_with(|| json!(ids));
+            exemption.entry("rules").or_insert_with(|| ids.clone().into());
         }
         Self { draft, validations }
     }
@@ -204,39 +210,33 @@ impl Policy {
 
     fn document(&self, policy: &str, source: &Value) -> Value {
         let draft = &self.draft;
-        let mut spec = Map::new();
-        spec.insert("enforcementMode".to_owned(), draft.mode.into());
-        if !draft.selector.is_empty() {
-            let selector = json!({"matchExpressions": draft.selector});
-            spec.insert("namespaceSelector".to_owned(), selector);
-        }
-        if !draft.excluded.is_empty() {
-            spec.insert("excludeNamespaces".to_owned(), json!(draft.excluded));
-        }
-        for (field, value) in &draft.fields {
-            spec.insert((*field).to_owned(), value.clone());
-        }
-        if !draft.variables.is_empty() {
-            let variable = |(name, expression): &(String, String)| json!({"name": name, "expression": expression});
-            let variables: Vec<_> = draft.variables.iter().map(variable).collect();
-            spec.insert("variables".to_owned(), json!(variables));
-        }
-        if !self.validations.is_empty() {
-            spec.insert("validations".to_owned(), json!(self.validations));
-        }
-        if !draft.exemptions.is_empty() {
-            spec.insert("exemptions".to_owned(), json!(draft.exemptions));
-        }
-        let mut metadata = json!({
-            "name": policy,
-            "annotations": {"devops.stochastic.io/converted-from": converted_from(source)},
-        });
-        let mut kind = "ClusterDevOpsPolicy";
-        if let (Some(namespace), Some(metadata)) = (&draft.namespace, metadata.as_object_mut()) {
-            metadata.insert("namespace".to_owned(), namespace.as_str().into());
-            kind = "DevOpsPolicy";
-        }
-        json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
+        let variable = |(name, expression): &(String, String)| {
+            object(vec![("name", name.as_str().into()), ("expression", expression.as_str().into())])
+        };
+        let variables: Vec<_> = draft.variables.iter().map(variable).collect();
+        let selector = object(vec![("matchExpressions", draft.selector.clone().into())]);
+        let mut spec = vec![
+            ("enforcementMode", draft.mode.into()),
+            ("namespaceSelector", selector),
+            ("excludeNamespaces", draft.excluded.clone().into()),
+            ("variables", variables.into()),
+            ("validations", self.validations.clone().into()),
+            ("exemptions", draft.exemptions.clone().into()),
+        ];
+        spec.extend(draft.fields.iter().cloned());
+        let from = vec![("devops.stochastic.io/converted-from", converted_from(source).into())];
+        let kind = if draft.namespace.is_some() { "DevOpsPolicy" } else { "ClusterDevOpsPolicy" };
+        let metadata = vec![
+            ("name", policy.into()),
+            ("namespace", draft.namespace.clone().into()),
+            ("annotations", object(from)),
+        ];
+        object(vec![
+            ("apiVersion", API_VERSION.into()),
+            ("kind", kind.into()),
+            ("metadata", object(metadata)),
+            ("spec", object(spec)),
+        ])
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
-use super::part::{Fit, Part};
+use super::part::{Fit, Part, Reason};
 use super::value::text;
 use crate::cel::rename::rename;
 
@@ -33,7 +33,7 @@ const ABSENT: [(&str, &str); 4] = [
 ];
 
 /// Adds the validations to the draft.
-pub(super) fn convert(part: &mut Part, source: &Source<'_>) -> Result<(), String> {
+pub(super) fn convert(part: &mut Part, source: &Source<'_>) -> Result<(), Reason> {
     for variable in source.variables {
         let name = text(variable, "/name").unwrap_or_default();
         let expression = expression(part, variable)?;
@@ -44,7 +44,7 @@ pub(super) fn convert(part: &mut Part, source: &Source<'_>) -> Result<(), String
         part.draft.when.push(format!("({expression})"));
     }
     if source.validations.is_empty() {
-        return Err("it has no validations".to_owned());
+        return Err("it has no validations".into());
     }
     for validation in source.validations {
         let expression = expression(part, validation)?;
@@ -55,10 +55,10 @@ pub(super) fn convert(part: &mut Part, source: &Source<'_>) -> Result<(), String
 }
 
 /// The expression of a variable, a condition or a validation.
-pub(super) fn expression(part: &mut Part, of: &Value) -> Result<String, String> {
+pub(super) fn expression(part: &mut Part, of: &Value) -> Result<String, Reason> {
     let source = text(of, "/expression").unwrap_or_default().trim();
     if let Some(field) = other_field_of_request(source) {
-        return Err(format!("it reads request.{field}; podgate's policies have no request"));
+        return Err(format!("it reads request.{field}; podgate's policies have no request").into());
     }
     let (request, absent) = (Cell::new(false), Cell::new(None));
     let renamed = rename(
@@ -74,7 +74,7 @@ pub(super) fn expression(part: &mut Part, of: &Value) -> Result<String, String> 
         |variable| Some(variable.to_owned()),
     );
     if let Some(reason) = absent.get() {
-        return Err(reason.to_owned());
+        return Err(reason.into());
     }
     let renamed =
         renamed.map_err(|reason| format!("its expression cannot be converted: {reason}"))?;

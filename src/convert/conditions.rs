@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kyverno::is_all_containers;
 use super::operand::{has_wildcard, joined, matches, wildcard};
-use super::part::{ALL_CONTAINERS, Draft};
+use super::part::{ALL_CONTAINERS, Draft, Reason};
 use super::pattern::{field, has};
 use super::value::{Fields, text};
 use crate::policy::vap::expression::{text as literal, texts};
@@ -15,7 +15,7 @@ pub(super) fn passes(
     root: &str,
     at: &str,
     draft: &mut Draft,
-) -> Result<String, String> {
+) -> Result<String, Reason> {
     let mut groups = Vec::new();
     for (list, operator) in
         [(conditions, " || "), (conditions.at("/all"), " || "), (conditions.at("/any"), " && ")]
@@ -52,11 +52,12 @@ fn passes_one(
     root: &str,
     at: &str,
     draft: &mut Draft,
-) -> Result<String, String> {
+) -> Result<String, Reason> {
     let (key, value) = (condition.at("/key"), condition.at("/value"));
     let operator = text(condition, "/operator").unwrap_or_default();
-    let unknown =
-        || format!("it denies by the operator {operator:?} in a way that podgate cannot decide");
+    let unknown = || -> Reason {
+        format!("it denies by the operator {operator:?} in a way that podgate cannot decide").into()
+    };
     if let Some(path) = key.as_str().and_then(variable) {
         let path = Path::parse(path, root)?;
         return match operator {
@@ -90,7 +91,7 @@ fn passes_one(
             _ => Err(unknown()),
         };
     }
-    Err(format!("it denies by {}, which is no field of the pod", super::brief(key)))
+    Err(format!("it denies by {}, which is no field of the pod", super::brief(key)).into())
 }
 
 /// The variable that a text is.
@@ -100,11 +101,11 @@ fn variable(text: &str) -> Option<&str> {
 }
 
 /// Whether a value of the pod, a string in CEL, is one of these.
-fn is_in(at: &str, values: &Value) -> Result<String, String> {
+fn is_in(at: &str, values: &Value) -> Result<String, Reason> {
     let at = &format!("string({at})");
     if let Some(one) = values.as_str() {
         return if one.starts_with('[') {
-            Err("its values are JSON in a text".to_owned())
+            Err("its values are JSON in a text".into())
         } else {
             matches(one, at)
         };
@@ -114,12 +115,12 @@ fn is_in(at: &str, values: &Value) -> Result<String, String> {
     for value in values.items() {
         match value {
             Value::String(text) if text.contains("{{") => {
-                return Err("its values have variables".to_owned());
+                return Err("its values have variables".into());
             }
             Value::String(text) if has_wildcard(text) => all.push(wildcard(text, at)),
             Value::String(text) => exact.push(text.clone()),
             Value::Number(_) | Value::Bool(_) => exact.push(value.to_string()),
-            _ => return Err("its values are no list of texts".to_owned()),
+            _ => return Err("its values are no list of texts".into()),
         }
     }
     if !exact.is_empty() || all.is_empty() {
@@ -133,7 +134,7 @@ fn is_in_text(text: &str, values: &Value) -> Option<bool> {
     Some(values.iter().any(|it| it.as_str() == Some(text)))
 }
 
-fn plain(value: &Value) -> Result<String, String> {
+fn plain(value: &Value) -> Result<String, Reason> {
     match value {
         Value::Bool(_) => Ok(value.to_string()),
         Value::Number(number) if number.is_i64() => Ok(value.to_string()),
@@ -144,7 +145,7 @@ fn plain(value: &Value) -> Result<String, String> {
         {
             Ok(literal(text))
         }
-        _ => Err("it compares with a value that may be a number or a pattern".to_owned()),
+        _ => Err("it compares with a value that may be a number or a pattern".into()),
     }
 }
 
@@ -168,8 +169,10 @@ struct Path<'a> {
 }
 
 impl<'a> Path<'a> {
-    fn parse(expression: &'a str, root: &str) -> Result<Self, String> {
-        let unknown = || format!("its variable {expression:?} is more than fields of the pod");
+    fn parse(expression: &'a str, root: &str) -> Result<Self, Reason> {
+        let unknown = || -> Reason {
+            format!("its variable {expression:?} is more than fields of the pod").into()
+        };
         let (path, default) = match expression.split_once("||") {
             None => (expression, None),
             Some((path, default)) => (path.trim(), Some(default.trim())),
@@ -219,10 +222,10 @@ impl<'a> Path<'a> {
     }
 
     /// Fails where what stands for nothing would not pass, as nothing does.
-    fn default_passes(&self, passes: impl Fn(&str) -> Option<bool>) -> Result<(), String> {
+    fn default_passes(&self, passes: impl Fn(&str) -> Option<bool>) -> Result<(), Reason> {
         match self.default {
             Some("''") if passes("") != Some(true) => {
-                Err("it denies a pod without the field".to_owned())
+                Err("it denies a pod without the field".into())
             }
             _ => Ok(()),
         }
@@ -234,8 +237,8 @@ impl<'a> Path<'a> {
         all: bool,
         at: &str,
         draft: &mut Draft,
-        condition: &dyn Fn(&str) -> Result<String, String>,
-    ) -> Result<String, String> {
+        condition: &dyn Fn(&str) -> Result<String, Reason>,
+    ) -> Result<String, Reason> {
         quantified(&self.steps, all, at, draft, condition)
     }
 }
@@ -245,8 +248,8 @@ fn quantified(
     all: bool,
     at: &str,
     draft: &mut Draft,
-    condition: &dyn Fn(&str) -> Result<String, String>,
-) -> Result<String, String> {
+    condition: &dyn Fn(&str) -> Result<String, Reason>,
+) -> Result<String, Reason> {
     let quantifier = if all { "all" } else { "exists" };
     Ok(match steps {
         [] => condition(at)?,
@@ -273,7 +276,7 @@ fn quantified(
                 (_, false) => format!("({} && {inner})", has(at, name)),
             }
         }
-        [Step::AllContainers, ..] => return Err("it compares lists of containers".to_owned()),
+        [Step::AllContainers, ..] => return Err("it compares lists of containers".into()),
     })
 }
 

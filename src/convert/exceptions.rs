@@ -1,8 +1,8 @@
 //! Kyverno's `PolicyException`: exemptions in what its policies became.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::part::{Fit, Part, exemption};
+use super::part::{Fit, Part, Reason, exemption};
 use super::value::{Fields, text};
 use super::{Read, assemble, cel};
 use crate::api::EXEMPT_KINDS;
@@ -22,12 +22,12 @@ pub(super) fn apply(read: &mut [Read<'_>]) {
     }
 }
 
-fn exempt(part: &mut Part, exception: &Value, read: &mut [Read<'_>]) -> Result<(), String> {
+fn exempt(part: &mut Part, exception: &Value, read: &mut [Read<'_>]) -> Result<(), Reason> {
     let spec = exception.at("/spec");
     if !spec.at("/conditions").is_empty_value() || !spec.at("/podSecurity").is_empty_value() {
         return Err(
             "it exempts by conditions or single controls; write an exemption for the rule's checks"
-                .to_owned(),
+                .into(),
         );
     }
     let conditions = spec.at("/matchConditions").items();
@@ -66,15 +66,16 @@ fn exempt(part: &mut Part, exception: &Value, read: &mut [Read<'_>]) -> Result<(
     }
     if applied == 0 {
         return Err(match missing.as_slice() {
-            [] => "its policies are not converted".to_owned(),
+            [] => "its policies are not converted".into(),
             missing => format!(
                 "its policy {} is not there; give the policy's file too",
                 missing.join(", ")
-            ),
+            )
+            .into(),
         });
     }
     if !missing.is_empty() {
-        part.mark(Fit::Stricter, format!("of its policies, {} are not there", missing.join(", ")));
+        part.mark(Fit::Stricter, &format!("of its policies, {} are not there", missing.join(", ")));
     }
     Ok(())
 }
@@ -85,12 +86,12 @@ fn is_kyverno(object: &Value) -> bool {
 }
 
 /// The exemptions that its `match` means, one for each alternative.
-fn exemptions(part: &mut Part, matching: &Value, exception: &Value) -> Result<Vec<Value>, String> {
+fn exemptions(part: &mut Part, matching: &Value, exception: &Value) -> Result<Vec<Value>, Reason> {
     let (any, all) = (matching.at("/any").items(), matching.at("/all").items());
     let entries = match (any, all) {
         (any, []) => any,
         ([], [one]) => std::slice::from_ref(one),
-        _ => return Err("it matches by several things together".to_owned()),
+        _ => return Err("it matches by several things together".into()),
     };
     let mut exemptions = Vec::new();
     for entry in entries {
@@ -99,7 +100,7 @@ fn exemptions(part: &mut Part, matching: &Value, exception: &Value) -> Result<Ve
         let mut fields = resources.as_object().into_iter().flatten();
         let users = entry.as_object().is_some_and(|it| it.keys().any(|key| key != "resources"));
         if users || fields.any(|(key, _)| !plain.contains(&key.as_str())) {
-            return Err("it exempts by users, labels or annotations; podgate exempts by kinds, names and namespaces".to_owned());
+            return Err("it exempts by users, labels or annotations; podgate exempts by kinds, names and namespaces".into());
         }
         let all_kinds = resources.at("/kinds").texts();
         let kinds: Vec<_> = all_kinds
@@ -124,11 +125,12 @@ fn exemptions(part: &mut Part, matching: &Value, exception: &Value) -> Result<Ve
         }
         let reason = format!("converted from {}", assemble::converted_from(exception));
         let namespaces = resources.at("/namespaces").clone();
-        let fields = [("kinds", json!(kinds)), ("names", json!(names)), ("namespaces", namespaces)];
+        let fields =
+            vec![("kinds", kinds.into()), ("names", names.into()), ("namespaces", namespaces)];
         exemptions.push(exemption(&reason, fields));
     }
     if exemptions.is_empty() {
-        return Err("it exempts no kind that podgate judges".to_owned());
+        return Err("it exempts no kind that podgate judges".into());
     }
     Ok(exemptions)
 }

@@ -1,11 +1,13 @@
 //! Gatekeeper's constraints: of its library, and of templates in CEL.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::library::{LIBRARY, Of};
 use super::operand::has_wildcard;
-use super::part::{ALL_CONTAINERS, Fit, Part, TEMPLATES};
-use super::resources::{NAMESPACE_NAME, expressions, in_namespace, labels_in_cel, namespaces_out};
+use super::part::{ALL_CONTAINERS, Fit, Part, Reason, TEMPLATES, object};
+use super::resources::{
+    NAMESPACE_NAME, expressions, in_list, in_namespace, labels_in_cel, namespaces_out,
+};
 use super::value::{Fields, text};
 use super::{Source, cel, of_kind};
 use crate::policy::vap::expression::text as literal;
@@ -14,7 +16,7 @@ use crate::policy::vap::expression::text as literal;
 pub(super) fn mutation() -> Part {
     Part::make(String::new(), |_| {
         Err("it changes objects; podgate's own mutate completes pods (docs/policies.md#mutation)"
-            .to_owned())
+            .into())
     })
 }
 
@@ -41,7 +43,7 @@ pub(super) fn constraint(object: &Value, kind: &str, all: &[Source]) -> Vec<Part
 }
 
 /// What Gatekeeper does at admission.
-fn action(spec: &Value) -> Result<&'static str, String> {
+fn action(spec: &Value) -> Result<&'static str, Reason> {
     let mut action = text(spec, "/enforcementAction").unwrap_or("deny");
     if action == "scoped" {
         let scoped = spec.at("/scopedEnforcementActions").items().iter().find(|it| {
@@ -56,18 +58,17 @@ fn action(spec: &Value) -> Result<&'static str, String> {
         "deny" => Ok("enforce"),
         "warn" => Ok("warn"),
         "dryrun" => Ok("audit"),
-        other => Err(format!("its enforcementAction {other:?} is none that Gatekeeper has")),
+        other => Err(format!("its enforcementAction {other:?} is none that Gatekeeper has").into()),
     }
 }
 
-fn matching(part: &mut Part, matching: &Value) -> Result<(), String> {
+fn matching(part: &mut Part, matching: &Value) -> Result<(), Reason> {
     if text(matching, "/scope") == Some("Cluster") {
-        return Err("it is about cluster-scoped objects; pods are in namespaces".to_owned());
+        return Err("it is about cluster-scoped objects; pods are in namespaces".into());
     }
     if !matching.at("/name").is_null() {
         return Err(
-            "it matches by name; the pods of a workload have other names than the workload"
-                .to_owned(),
+            "it matches by name; the pods of a workload have other names than the workload".into(),
         );
     }
     let rules = matching.at("/kinds").items();
@@ -76,13 +77,14 @@ fn matching(part: &mut Part, matching: &Value) -> Result<(), String> {
         return Err(format!(
             "it is about {}; podgate judges pods, and the workloads that make them",
             kinds.join(", ")
-        ));
+        )
+        .into());
     }
     let others: Vec<_> = kinds.into_iter().filter(|it| it != "Pod").collect();
     if !others.is_empty() {
         part.mark(
             Fit::Looser,
-            format!(
+            &format!(
                 "not judged by podgate: {}",
                 others.join(", ").replace('*', "objects of other kinds")
             ),
@@ -92,9 +94,7 @@ fn matching(part: &mut Part, matching: &Value) -> Result<(), String> {
     if namespaces.iter().any(|it| has_wildcard(it)) {
         part.draft.when.push(in_namespace(&namespaces));
     } else if !namespaces.is_empty() {
-        part.draft
-            .selector
-            .push(json!({"key": NAMESPACE_NAME, "operator": "In", "values": namespaces}));
+        part.draft.selector.push(in_list(NAMESPACE_NAME, namespaces));
     }
     namespaces_out(part, &matching.at("/excludedNamespaces").texts());
     part.draft.selector.extend(expressions(matching.at("/namespaceSelector"))?);
@@ -111,7 +111,7 @@ fn in_cel(template: &Value) -> Option<&Value> {
 }
 
 /// A constraint of a template in CEL.
-fn native(part: &mut Part, source: &Value, parameters: &Value) -> Result<(), String> {
+fn native(part: &mut Part, source: &Value, parameters: &Value) -> Result<(), Reason> {
     if text(source, "/failurePolicy") == Some("Ignore") {
         part.mark(Fit::Stricter, "an expression that fails lets the pod pass (failurePolicy: Ignore); in podgate it is a violation");
     }
@@ -127,18 +127,18 @@ fn native(part: &mut Part, source: &Value, parameters: &Value) -> Result<(), Str
 }
 
 /// A constraint of Gatekeeper's library.
-fn library(part: &mut Part, kind: &str, parameters: &Value) -> Result<(), String> {
+fn library(part: &mut Part, kind: &str, parameters: &Value) -> Result<(), Reason> {
     let Some((_, of, checks)) = LIBRARY.iter().find(|(name, ..)| *name == kind) else {
         return Err(format!(
             "podgate knows no rule of the name {kind}; where its ConstraintTemplate is in CEL (K8sNativeValidation), give it too"
-        ));
+        ).into());
     };
     let labels = parameters.at("/labels").items();
     let plain = |it: &Value| text(it, "/allowedRegex").is_none_or(str::is_empty);
     if kind == "K8sRequiredLabels" && part.draft.when.is_empty() && labels.iter().all(plain) {
-        let label = |it: &Value| json!({"key": it.at("/key")});
+        let label = |it: &Value| object(vec![("key", it.at("/key").clone())]);
         let labels: Vec<_> = labels.iter().map(label).collect();
-        part.draft.fields.push(("requiredLabels", json!(labels)));
+        part.draft.fields.push(("requiredLabels", labels.into()));
         return Ok(());
     }
     part.draft.variable("params", &value(parameters)?);
@@ -170,13 +170,13 @@ const NOT_EXEMPT: &str = "!variables.params.exemptImages.exists(e, \
     e.endsWith('*') ? c.image.startsWith(e.substring(0, size(e) - 1)) : c.image == e)";
 
 /// A value as CEL.
-fn value(value: &Value) -> Result<String, String> {
+fn value(value: &Value) -> Result<String, Reason> {
     Ok(match value {
         Value::Null => "{}".to_owned(),
         Value::Bool(_) => value.to_string(),
         Value::Number(number) if number.is_i64() => value.to_string(),
         Value::Number(number) if number.is_f64() => format!("double('{number}')"),
-        Value::Number(_) => return Err("a parameter is a number that CEL does not have".to_owned()),
+        Value::Number(_) => return Err("a parameter is a number that CEL does not have".into()),
         Value::String(text) => literal(text),
         Value::Array(items) => {
             let items: Result<Vec<_>, _> =
@@ -184,7 +184,7 @@ fn value(value: &Value) -> Result<String, String> {
             format!("[{}]", items?.join(", "))
         }
         Value::Object(fields) => {
-            let fields: Result<Vec<_>, String> = fields
+            let fields: Result<Vec<_>, Reason> = fields
                 .iter()
                 .map(|(key, it)| Ok(format!("{}: dyn({})", literal(key), self::value(it)?)))
                 .collect();

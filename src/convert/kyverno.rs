@@ -1,9 +1,9 @@
 //! Kyverno's `ClusterPolicy` and `Policy`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::operand::has_wildcard;
-use super::part::{ALL_CONTAINERS, Fit, Part};
+use super::part::{ALL_CONTAINERS, Fit, Part, Reason, object};
 use super::pattern::Pattern;
 use super::resources::{self, Judged};
 use super::value::{Fields, text};
@@ -30,12 +30,10 @@ const OTHER_RULES: [(&str, &str); 3] = [
 pub(super) fn other_kind(kind: &str) -> Part {
     Part::make(String::new(), |_| {
         Err(match kind {
-            "MutatingPolicy" | "NamespacedMutatingPolicy" => OTHER_RULES[0].1.to_owned(),
-            "GeneratingPolicy" | "NamespacedGeneratingPolicy" => OTHER_RULES[1].1.to_owned(),
-            "ImageValidatingPolicy" | "NamespacedImageValidatingPolicy" => {
-                OTHER_RULES[2].1.to_owned()
-            }
-            _ => format!("podgate has nothing that does what a {kind} does"),
+            "MutatingPolicy" | "NamespacedMutatingPolicy" => OTHER_RULES[0].1.into(),
+            "GeneratingPolicy" | "NamespacedGeneratingPolicy" => OTHER_RULES[1].1.into(),
+            "ImageValidatingPolicy" | "NamespacedImageValidatingPolicy" => OTHER_RULES[2].1.into(),
+            _ => format!("podgate has nothing that does what a {kind} does").into(),
         })
     })
 }
@@ -44,7 +42,7 @@ pub(super) fn other_kind(kind: &str) -> Part {
 pub(super) fn rules(object: &Value) -> Vec<Part> {
     let rules = object.at("/spec/rules").items();
     if rules.is_empty() {
-        return vec![Part::make(String::new(), |_| Err("it has no rules".to_owned()))];
+        return vec![Part::make(String::new(), |_| Err("it has no rules".into()))];
     }
     let one_of_many = rules.len() > 1 && text(object, "/spec/applyRules") == Some("One");
     rules
@@ -64,7 +62,7 @@ pub(super) fn rules(object: &Value) -> Vec<Part> {
         .collect()
 }
 
-fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> {
+fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), Reason> {
     without(rule, &OTHER_RULES)?;
     without(
         rule,
@@ -80,7 +78,7 @@ fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> 
     }
     let judged = resources::apply(part, object, rule)?;
     if part.draft.namespace.is_some() && !part.draft.selector.is_empty() {
-        return Err("a Policy judges one namespace, and this rule selects namespaces".to_owned());
+        return Err("a Policy judges one namespace, and this rule selects namespaces".into());
     }
     mode(part, spec, validate);
     let deletes = deletions(rule)?;
@@ -91,7 +89,7 @@ fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> 
     }
     let message = text(validate, "/message").unwrap_or_default();
     if judged == Judged::Workloads && validate.at("/pattern/spec/template").is_empty_value() {
-        return Err("it is about fields of workloads beside their pod template".to_owned());
+        return Err("it is about fields of workloads beside their pod template".into());
     }
     if let Some(pattern) = validate.get("pattern") {
         let within =
@@ -100,7 +98,7 @@ fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> 
             && (pattern.as_object().is_none_or(|it| it.len() > 1)
                 || pattern.at("/spec").as_object().is_none_or(|it| it.len() > 1))
         {
-            return Err("it is about fields of workloads beside their pod template".to_owned());
+            return Err("it is about fields of workloads beside their pod template".into());
         }
         return self::pattern(part, object, &[within], message);
     }
@@ -148,8 +146,8 @@ fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), String> 
         return Ok(());
     }
     Err(match validate {
-        Value::Null => "it has no rule that podgate knows".to_owned(),
-        _ => "its way to validate (manifests, assert) is none that podgate knows".to_owned(),
+        Value::Null => "it has no rule that podgate knows".into(),
+        _ => "its way to validate (manifests, assert) is none that podgate knows".into(),
     })
 }
 
@@ -159,10 +157,10 @@ fn mode(part: &mut Part, spec: &Value, validate: &Value) {
     let enforces = action.is_some_and(|it| it.eq_ignore_ascii_case("enforce"));
     part.draft.mode = match enforces {
         true => "enforce",
-        false if spec.at("/emitWarning") == &json!(true) => "warn",
+        false if spec.at("/emitWarning") == true => "warn",
         false => "audit",
     };
-    if spec.at("/admission") == &json!(false) {
+    if spec.at("/admission") == false {
         part.draft.mode = "audit";
     }
     let own = validate.at("/failureActionOverrides").items();
@@ -178,14 +176,14 @@ fn mode(part: &mut Part, spec: &Value, validate: &Value) {
 }
 
 /// Whether the rule judges deletions too. Only preconditions about the operation are known.
-fn deletions(rule: &Value) -> Result<bool, String> {
+fn deletions(rule: &Value) -> Result<bool, Reason> {
     let preconditions = rule.at("/preconditions");
     let listed = [preconditions, preconditions.at("/all"), preconditions.at("/any")];
     let mut deletes = true;
     for condition in listed.iter().flat_map(|it| it.items()) {
         if !conditions::is_about_creation(condition) {
             let key = text(condition, "/key").unwrap_or_default();
-            return Err(format!("its precondition {key:?} is none that podgate can decide"));
+            return Err(format!("its precondition {key:?} is none that podgate can decide").into());
         }
         deletes = false;
     }
@@ -198,7 +196,7 @@ fn pattern(
     object: &Value,
     patterns: &[&Value],
     message: &str,
-) -> Result<(), String> {
+) -> Result<(), Reason> {
     if let ([pattern], true) = (patterns, part.draft.when.is_empty())
         && let Some(labels) = required_labels(pattern)
     {
@@ -213,7 +211,7 @@ fn pattern(
         let conditions = compiler.map(fields, "object")?;
         if let Some(reason) = compiler.stricter {
             if patterns.len() > 1 {
-                return Err("conditions in alternative patterns may skip the rule".to_owned());
+                return Err("conditions in alternative patterns may skip the rule".into());
             }
             part.mark(Fit::Stricter, reason);
         }
@@ -224,7 +222,7 @@ fn pattern(
     }
     if let [conditions] = each.as_slice() {
         if conditions.is_empty() {
-            return Err("its pattern matches every pod".to_owned());
+            return Err("its pattern matches every pod".into());
         }
         let expressions = packed(conditions);
         part.draft.checks.extend(expressions.into_iter().map(|it| (it, message.to_owned())));
@@ -260,17 +258,17 @@ fn required_labels(pattern: &Value) -> Option<Value> {
     let label = |(key, value): (&String, &Value)| {
         let plain = !key.contains(['(', '*', '?']);
         match value.as_str().filter(|_| plain)? {
-            "?*" => Some(json!({"key": key, "pattern": ".+"})),
-            "*" => Some(json!({"key": key})),
+            "?*" => Some(object(vec![("key", key.as_str().into()), ("pattern", ".+".into())])),
+            "*" => Some(object(vec![("key", key.as_str().into())])),
             _ => None,
         }
     };
     let labels: Vec<_> = labels.as_object()?.iter().map(label).collect::<Option<_>>()?;
-    (!labels.is_empty() && labels.len() <= 32).then(|| json!(labels))
+    (!labels.is_empty() && labels.len() <= 32).then(|| labels.into())
 }
 
 /// A pod that a template makes has no name yet, and its template no namespace.
-fn reads_name(part: &mut Part, object: &Value, pattern: &Value) -> Result<(), String> {
+fn reads_name(part: &mut Part, object: &Value, pattern: &Value) -> Result<(), Reason> {
     let is = |key: &str, name: &str| key == name || key.ends_with(&format!("({name})"));
     let metadata = pattern.as_object().into_iter().flatten().filter(|(key, _)| is(key, "metadata"));
     for (key, _) in metadata.filter_map(|(_, it)| it.as_object()).flatten() {
@@ -279,11 +277,13 @@ fn reads_name(part: &mut Part, object: &Value, pattern: &Value) -> Result<(), St
             || is(key, "ownerReferences")
             || has_wildcard(key)
         {
-            return Err(format!("it is about metadata.{key}, which a template's pod has not yet"));
+            return Err(
+                format!("it is about metadata.{key}, which a template's pod has not yet").into()
+            );
         }
         let none =
             object.at("/metadata/annotations").get("pod-policies.kyverno.io/autogen-controllers");
-        if is(key, "namespace") && none != Some(&json!("none")) {
+        if is(key, "namespace") && none.is_none_or(|it| it != "none") {
             part.mark(
                 Fit::Looser,
                 "Kyverno looks for the namespace in the templates of workloads, which have none",
@@ -296,7 +296,7 @@ fn reads_name(part: &mut Part, object: &Value, pattern: &Value) -> Result<(), St
 /// The lists of containers that `foreach` goes through.
 const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
-fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), String> {
+fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), Reason> {
     without(
         each,
         &[
@@ -308,7 +308,7 @@ fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), String> {
     let preconditions = each.at("/preconditions");
     let listed = [preconditions, preconditions.at("/all"), preconditions.at("/any")];
     if listed.iter().flat_map(|it| it.items()).any(|it| !conditions::is_about_creation(it)) {
-        return Err("its foreach has preconditions".to_owned());
+        return Err("its foreach has preconditions".into());
     }
     let path = text(each, "/list").unwrap_or_default().replace(' ', "");
     let path = path.strip_suffix("[]").unwrap_or(&path);
@@ -322,7 +322,8 @@ fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), String> {
         _ => {
             return Err(format!(
                 "its foreach goes through {path:?}, which is no list of containers"
-            ));
+            )
+            .into());
         }
     };
     let inner = if let Some(pattern) = each.at("/pattern").as_object() {
@@ -335,7 +336,7 @@ fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), String> {
     } else if let Some(deny) = each.get("deny") {
         conditions::passes(deny.at("/conditions"), "element", "c", &mut part.draft)?
     } else {
-        return Err("its foreach has neither a pattern nor a deny".to_owned());
+        return Err("its foreach has neither a pattern nor a deny".into());
     };
     part.draft.checks.push((format!("{list}.all(c, {inner})"), message.to_owned()));
     Ok(())

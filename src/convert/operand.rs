@@ -1,15 +1,17 @@
 //! The values of a pattern of Kyverno, as CEL: alternatives (`|`), all of several (`&`), `!`, comparisons, ranges,
 //! wildcards.
 
+use super::part::Reason;
 use crate::cel::library::quantity::Quantity;
 use crate::policy::vap::expression::{globs, text, texts};
 
 /// Whether a value passes a pattern. `value` is a string in CEL.
-pub(super) fn matches(pattern: &str, value: &str) -> Result<String, String> {
+pub(super) fn matches(pattern: &str, value: &str) -> Result<String, Reason> {
     if pattern.contains("{{") || pattern.contains("$(") {
         return Err(format!(
             "the pattern {pattern:?} has a variable, and podgate has no context to take it from"
-        ));
+        )
+        .into());
     }
     let mut plain = Vec::new();
     let mut others = Vec::new();
@@ -63,7 +65,7 @@ enum Operand {
 const COMPARISONS: [&str; 4] = [">=", "<=", ">", "<"];
 
 impl Operand {
-    fn parse(operand: &str) -> Result<Self, String> {
+    fn parse(operand: &str) -> Result<Self, Reason> {
         if let Some(compare) = COMPARISONS.into_iter().find(|it| operand.starts_with(it))
             && operand.len() > 1
         {
@@ -133,10 +135,10 @@ fn starts_with_digit(text: &str) -> bool {
 }
 
 /// A quantity that is no duration too: Kyverno compares as either.
-fn quantity(end: &str) -> Result<String, String> {
+fn quantity(end: &str) -> Result<String, Reason> {
     match Quantity::parse(end) {
         Ok(_) if !end.ends_with(['s', 'h', 'n', 'u', 'µ']) => Ok(end.to_owned()),
-        _ => Err(format!("it compares with {end:?}, which is no quantity")),
+        _ => Err(format!("it compares with {end:?}, which is no quantity").into()),
     }
 }
 

@@ -1,10 +1,15 @@
 //! A rule of a source, and what it becomes.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::value::Fields;
 use crate::policy::text::cut;
+
+/// Why there is no conversion: the end of a sentence about the source.
+pub(super) type Reason = Cow<'static, str>;
 
 /// How a conversion compares with its source, by the verdict on a new object.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -52,25 +57,26 @@ impl Part {
     }
 
     /// Makes a part. An error is the reason why there is no conversion.
-    pub fn make(rule: String, work: impl FnOnce(&mut Self) -> Result<(), String>) -> Self {
+    pub fn make(rule: String, work: impl FnOnce(&mut Self) -> Result<(), Reason>) -> Self {
         let mut part = Self::new(rule);
         if let Err(reason) = work(&mut part) {
-            part.refuse(reason);
+            part.refuse(&reason);
         }
         part
     }
 
     /// Notes a difference. The worst one counts.
-    pub fn mark(&mut self, fit: Fit, note: impl Into<String>) {
-        let note = note.into();
+    #[inline(never)]
+    pub fn mark(&mut self, fit: Fit, note: &str) {
         self.fit = self.fit.max(fit);
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
+        if !self.notes.iter().any(|it| it == note) {
+            self.notes.push(note.to_owned());
         }
     }
 
     /// There is no conversion.
-    pub fn refuse(&mut self, reason: String) {
+    #[inline(never)]
+    pub fn refuse(&mut self, reason: &str) {
         self.notes.clear();
         self.draft = Draft::default();
         self.mark(Fit::Not, reason);
@@ -108,14 +114,18 @@ impl Draft {
     }
 }
 
+/// An object of these fields, without those that are empty.
+#[inline(never)]
+pub(super) fn object(fields: Vec<(&str, Value)>) -> Value {
+    let set = fields.into_iter().filter(|(_, value)| !value.is_empty_value());
+    set.map(|(field, value)| (field.to_owned(), value)).collect::<Map<_, _>>().into()
+}
+
 /// An exemption of these fields. Nobody but its owner knows its owner.
-pub(super) fn exemption<const N: usize>(reason: &str, fields: [(&str, Value); N]) -> Value {
-    let mut exemption = Map::new();
-    exemption.insert("reason".to_owned(), cut(reason.to_owned(), 256).into());
-    exemption.insert("owner".to_owned(), "unknown; name one".into());
-    let set = fields.into_iter().filter(|(_, values)| !values.is_empty_value());
-    exemption.extend(set.map(|(field, values)| (field.to_owned(), values)));
-    exemption.into()
+pub(super) fn exemption(reason: &str, mut fields: Vec<(&str, Value)>) -> Value {
+    fields.push(("reason", cut(reason.to_owned(), 256).into()));
+    fields.push(("owner", "unknown; name one".into()));
+    object(fields)
 }
 
 /// All containers of a pod.

@@ -11,7 +11,7 @@
 use serde_json::{Map, Value};
 
 use super::operand::{absent_matches, has_wildcard, joined, matches, wildcard};
-use super::part::ALL_CONTAINERS;
+use super::part::{ALL_CONTAINERS, Reason};
 use crate::policy::vap::expression::text;
 
 /// The deepest pattern. A pod's own fields nest less deep.
@@ -60,10 +60,10 @@ enum Anchor {
 
 impl Pattern {
     /// The conditions that a value must meet. `at` is the value in CEL.
-    pub fn map(&mut self, pattern: &Map<String, Value>, at: &str) -> Result<Vec<String>, String> {
+    pub fn map(&mut self, pattern: &Map<String, Value>, at: &str) -> Result<Vec<String>, Reason> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(format!("the pattern nests deeper than {DEEPEST} levels"));
+            return Err(format!("the pattern nests deeper than {DEEPEST} levels").into());
         }
         let (mut demands, mut conditions) = (Vec::new(), Vec::new());
         let together = self.same_for_all_containers(pattern, at)?;
@@ -122,7 +122,7 @@ impl Pattern {
         field: &str,
         has: &str,
         name: &str,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, Reason> {
         if value == "*" {
             return Ok(vec![has.to_owned()]);
         }
@@ -143,19 +143,17 @@ impl Pattern {
     }
 
     /// What is required of a value that is there.
-    fn value(&mut self, pattern: &Value, at: &str, name: &str) -> Result<Vec<String>, String> {
+    fn value(&mut self, pattern: &Value, at: &str, name: &str) -> Result<Vec<String>, Reason> {
         Ok(match pattern {
             Value::Object(fields) => self.map(fields, at)?,
             Value::Array(items) => match items.as_slice() {
                 [Value::Object(fields)] => self.each(fields, at, "all")?.into_iter().collect(),
                 [Value::Array(_)] | [] => {
-                    return Err("a list of lists is no pattern for a pod".to_owned());
+                    return Err("a list of lists is no pattern for a pod".into());
                 }
                 [plain] => each_plain(plain, at)?,
                 _ => {
-                    return Err(
-                        "Kyverno compares only the first item of the pattern's list".to_owned()
-                    );
+                    return Err("Kyverno compares only the first item of the pattern's list".into());
                 }
             },
             plain if PLAIN_LISTS.contains(&name) => each_plain(plain, at)?,
@@ -169,7 +167,7 @@ impl Pattern {
         fields: &Map<String, Value>,
         at: &str,
         quantifier: &str,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<String>, Reason> {
         let item = ["c", "item", "inner", "innermost"].get(self.lists).copied();
         let item = item.ok_or("the pattern has lists in lists in lists")?;
         self.lists += 1;
@@ -188,7 +186,7 @@ impl Pattern {
         }))
     }
 
-    fn existence(&mut self, pattern: &Value, at: &str) -> Result<String, String> {
+    fn existence(&mut self, pattern: &Value, at: &str) -> Result<String, Reason> {
         let mut all = Vec::new();
         for item in pattern.as_array().ok_or("the anchor ^() is for lists")? {
             let fields = item.as_object().ok_or("the anchor ^() is for lists of maps")?;
@@ -204,14 +202,14 @@ impl Pattern {
         name: &str,
         value: &Value,
         at: &str,
-    ) -> Result<String, String> {
+    ) -> Result<String, Reason> {
         if !(at.ends_with(".labels") || at.ends_with(".annotations")) {
-            return Err(format!("the key {name:?} has a wildcard"));
+            return Err(format!("the key {name:?} has a wildcard").into());
         }
         if !matches!(anchor, Anchor::Equality) {
             return Err(format!(
                 "the key {name:?} has a wildcard; Kyverno looks at one key that matches, in no order"
-            ));
+            ).into());
         }
         self.stricter =
             Some("podgate judges all keys that match a wildcard; Kyverno judges one of them");
@@ -224,7 +222,7 @@ impl Pattern {
         &mut self,
         pattern: &Map<String, Value>,
         at: &str,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<String>, Reason> {
         if at != "object.spec" {
             return Ok(None);
         }
@@ -253,23 +251,23 @@ fn in_parentheses(conditions: &[String]) -> String {
 }
 
 /// The same condition for all items of a list of plain values.
-fn each_plain(plain: &Value, at: &str) -> Result<Vec<String>, String> {
+fn each_plain(plain: &Value, at: &str) -> Result<Vec<String>, Reason> {
     Ok(vec![format!("{at}.all(it, {})", scalar(plain, "it", "")?)])
 }
 
 /// A value that is no map and no list.
-fn scalar(pattern: &Value, at: &str, name: &str) -> Result<String, String> {
+fn scalar(pattern: &Value, at: &str, name: &str) -> Result<String, Reason> {
     let string = if is_string(at, name) { at.to_owned() } else { format!("string({at})") };
     match pattern {
         Value::Bool(value) => Ok(format!("{at} == {value}")),
         Value::Number(number) if number.is_i64() || number.is_u64() => {
             Ok(format!("string({at}) == '{number}'"))
         }
-        Value::Number(_) => Err("the pattern has a fraction".to_owned()),
+        Value::Number(_) => Err("the pattern has a fraction".into()),
         Value::Null => Ok(format!("string({at}) in ['', '0', 'false']")),
         Value::String(pattern) => matches(pattern, &string),
         Value::Array(_) | Value::Object(_) => {
-            Err("a value of the pattern is of no known type".to_owned())
+            Err("a value of the pattern is of no known type".into())
         }
     }
 }
@@ -282,7 +280,7 @@ fn is_string(at: &str, name: &str) -> bool {
         || at.contains(".annotations")
 }
 
-fn anchor(key: &str) -> Result<(Anchor, &str), String> {
+fn anchor(key: &str) -> Result<(Anchor, &str), Reason> {
     let Some((before, rest)) = key.split_once('(') else { return Ok((Anchor::None, key)) };
     let Some(name) = rest.strip_suffix(')') else { return Ok((Anchor::None, key)) };
     match before {
@@ -290,8 +288,8 @@ fn anchor(key: &str) -> Result<(Anchor, &str), String> {
         "=" => Ok((Anchor::Equality, name)),
         "X" => Ok((Anchor::Negation, name)),
         "^" => Ok((Anchor::Existence, name)),
-        "<" => Err("the global anchor <() decides whether the whole rule applies".to_owned()),
-        "+" => Err("the anchor +() is for mutation".to_owned()),
+        "<" => Err("the global anchor <() decides whether the whole rule applies".into()),
+        "+" => Err("the anchor +() is for mutation".into()),
         _ => Ok((Anchor::None, key)),
     }
 }

@@ -1,8 +1,8 @@
 //! Pod Security: the labels of a Namespace, and Kyverno's `validate.podSecurity`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::part::{Fit, Part, exemption};
+use super::part::{Fit, Part, Reason, exemption};
 use super::value::{Fields, text};
 
 const PREFIX: &str = "pod-security.kubernetes.io/";
@@ -35,19 +35,21 @@ pub(super) fn labels(namespace: &Value) -> Option<Vec<Part>> {
     (!parts.is_empty()).then_some(parts)
 }
 
-fn level(part: &mut Part, level: &str, version: &str) -> Result<(), String> {
+fn level(part: &mut Part, level: &str, version: &str) -> Result<(), Reason> {
     match level {
         "privileged" => return Ok(()),
         "baseline" | "restricted" => {
-            part.draft.fields.push(("podSecurity", json!(level)));
+            part.draft.fields.push(("podSecurity", level.into()));
         }
-        _ => return Err(format!("there is no level {level:?} of the Pod Security Standards")),
+        _ => {
+            return Err(format!("there is no level {level:?} of the Pod Security Standards").into());
+        }
     }
     if !LATEST.contains(&version) {
         let note = format!(
             "podgate has the checks of the newest version; {version} may lack some of them, and allow less"
         );
-        part.mark(Fit::Looser, note);
+        part.mark(Fit::Looser, &note);
     }
     Ok(())
 }
@@ -73,7 +75,7 @@ const CONTROLS: [(&str, &[&str]); 16] = [
 ];
 
 /// `validate.podSecurity` of a rule of Kyverno.
-pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
+pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), Reason> {
     let of = |field: &str| text(settings, field).unwrap_or_default();
     level(part, of("/level"), of("/version"))?;
     let restricted = of("/level") == "restricted";
@@ -83,7 +85,7 @@ pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
         if text(exclude, "/restrictedField").is_some() {
             part.mark(
                 Fit::Stricter,
-                format!("the exclusion of single values of {control} is left out"),
+                &format!("the exclusion of single values of {control} is left out"),
             );
             continue;
         }
@@ -95,7 +97,7 @@ pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
         else {
             part.mark(
                 Fit::Stricter,
-                format!("podgate knows no control {control:?}; its exclusion is left out"),
+                &format!("podgate knows no control {control:?}; its exclusion is left out"),
             );
             continue;
         };
@@ -117,21 +119,21 @@ pub(super) fn rule(part: &mut Part, settings: &Value) -> Result<(), String> {
         if images.is_empty() {
             // Without images, Kyverno excludes the pod's own fields; with images, those of containers.
             if !same(false) && !OF_PODS.contains(control) {
-                part.mark(Fit::Looser, format!("{control} is excluded for the pod's own fields, and in podgate for its containers' too"));
+                part.mark(Fit::Looser, &format!("{control} is excluded for the pod's own fields, and in podgate for its containers' too"));
             }
         } else if !all(images) {
             if images.iter().any(|it| !has_registry(it)) {
                 part.mark(Fit::Looser, "a pattern of images without a registry is for Docker Hub's, however they are written");
             }
-            for_images = json!(images);
+            for_images = images.clone().into();
         } else if same(true) {
             continue;
         } else {
-            for_containers = json!(["*"]);
+            for_containers = vec!["*"].into();
         }
         let reason = format!("{control} was excluded in the converted policy");
         let fields =
-            [("rules", json!(rules)), ("images", for_images), ("containers", for_containers)];
+            vec![("rules", rules.into()), ("images", for_images), ("containers", for_containers)];
         part.draft.exemptions.push(exemption(&reason, fields));
     }
     Ok(())

@@ -1,9 +1,9 @@
 //! What a rule of Kyverno matches and excludes.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::operand::{has_wildcard, wildcard};
-use super::part::{Fit, Part, TEMPLATES, exemption};
+use super::part::{Fit, Part, Reason, TEMPLATES, exemption, object};
 use super::value::{Fields, text};
 use crate::policy::vap::expression::{any, text as literal, texts};
 
@@ -29,7 +29,7 @@ pub(super) enum Judged {
 }
 
 /// Reads `match` and `exclude` into the draft.
-pub(super) fn apply(part: &mut Part, object: &Value, rule: &Value) -> Result<Judged, String> {
+pub(super) fn apply(part: &mut Part, object: &Value, rule: &Value) -> Result<Judged, Reason> {
     let entries = entries(rule.at("/match"))?;
     let mut kinds: Vec<String> = Vec::new();
     let mut others = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn apply(part: &mut Part, object: &Value, rule: &Value) -> Result<Jud
     for entry in &entries {
         if ["/subjects", "/roles", "/clusterRoles"].iter().any(|it| !entry.at(it).is_empty_value())
         {
-            return Err("it matches users, which podgate does not judge by".to_owned());
+            return Err("it matches users, which podgate does not judge by".into());
         }
         let resources = entry.at("/resources");
         let (own, other): (Vec<_>, Vec<_>) = resources
@@ -56,10 +56,11 @@ pub(super) fn apply(part: &mut Part, object: &Value, rule: &Value) -> Result<Jud
         let others = others.join(", ");
         return Err(format!(
             "it is about {others}; podgate judges pods, and the workloads that make them"
-        ));
+        )
+        .into());
     }
     if !others.is_empty() {
-        part.mark(Fit::Looser, format!("not judged by podgate: {}", others.join(", ")));
+        part.mark(Fit::Looser, &format!("not judged by podgate: {}", others.join(", ")));
     }
     let without_kinds = |it: &&Value| {
         let mut it = (*it).clone();
@@ -71,9 +72,7 @@ pub(super) fn apply(part: &mut Part, object: &Value, rule: &Value) -> Result<Jud
     let constraints: Vec<_> = matching.iter().map(without_kinds).collect();
     let all = !rule.at("/match/all").is_empty_value();
     if !all && constraints.iter().any(|it| Some(it) != constraints.first()) {
-        return Err(
-            "it matches by several alternatives, which differ by more than kinds".to_owned()
-        );
+        return Err("it matches by several alternatives, which differ by more than kinds".into());
     }
     let judged = if kinds.iter().any(|it| it == "Pod") { Judged::Pods } else { Judged::Workloads };
     let mut generated =
@@ -106,7 +105,7 @@ fn templates(part: &mut Part, object: &Value, judged: Judged, generated: bool) {
     } else if controllers != "all" && !all.iter().all(|it| controllers.contains(it)) {
         part.mark(
             Fit::Stricter,
-            format!(
+            &format!(
                 "podgate judges all kinds of workloads; the source judges {controllers} and pods"
             ),
         );
@@ -114,13 +113,13 @@ fn templates(part: &mut Part, object: &Value, judged: Judged, generated: bool) {
 }
 
 /// The entries of `any`, `all`, or the block itself.
-fn entries(block: &Value) -> Result<Vec<&Value>, String> {
+fn entries(block: &Value) -> Result<Vec<&Value>, Reason> {
     Ok(match (block.at("/any"), block.at("/all")) {
         (Value::Null, Value::Null) if block.is_empty_value() => Vec::new(),
         (Value::Null, Value::Null) => vec![block],
         (any, Value::Null) => any.items().iter().collect(),
         (Value::Null, all) => all.items().iter().collect(),
-        _ => return Err("it has both any and all".to_owned()),
+        _ => return Err("it has both any and all".into()),
     })
 }
 
@@ -146,14 +145,14 @@ fn narrows(resources: &Value) -> bool {
         .any(|it| !resources.at(it).is_empty_value())
 }
 
-fn matches(part: &mut Part, resources: &Value) -> Result<(), String> {
+fn matches(part: &mut Part, resources: &Value) -> Result<(), Reason> {
     operations(part, resources)?;
     let namespaces = resources.at("/namespaces").texts();
     if !namespaces.is_empty() {
         if namespaces.iter().any(|it| has_wildcard(it)) {
             part.draft.when.push(in_namespace(&namespaces));
         } else {
-            let expression = json!({"key": NAMESPACE_NAME, "operator": "In", "values": namespaces});
+            let expression = in_list(NAMESPACE_NAME, namespaces);
             part.draft.selector.push(expression);
         }
     }
@@ -161,19 +160,18 @@ fn matches(part: &mut Part, resources: &Value) -> Result<(), String> {
     part.draft.selector.extend(selector);
     let selector = expressions(resources.at("/selector"))?;
     part.draft.when.extend(labels_in_cel(&selector)?);
-    if narrows(&json!({"name": resources.at("/name"), "names": resources.at("/names")})) {
+    if ["/name", "/names"].iter().any(|it| !resources.at(it).is_empty_value()) {
         return Err(
-            "it matches by name; the pods of a workload have other names than the workload"
-                .to_owned(),
+            "it matches by name; the pods of a workload have other names than the workload".into(),
         );
     }
     if !resources.at("/annotations").is_empty_value() {
-        return Err("it matches by annotations".to_owned());
+        return Err("it matches by annotations".into());
     }
     Ok(())
 }
 
-fn operations(part: &mut Part, resources: &Value) -> Result<(), String> {
+fn operations(part: &mut Part, resources: &Value) -> Result<(), Reason> {
     let operations = resources.at("/operations").texts();
     let has =
         |it: &str| operations.is_empty() || operations.iter().any(|own| own == it || own == "*");
@@ -181,7 +179,8 @@ fn operations(part: &mut Part, resources: &Value) -> Result<(), String> {
         return Err(format!(
             "it judges {} only; podgate judges what is created and changed",
             operations.join(", ")
-        ));
+        )
+        .into());
     }
     if !has("UPDATE") {
         part.mark(Fit::Stricter, "podgate also judges updates, by what they add");
@@ -189,7 +188,7 @@ fn operations(part: &mut Part, resources: &Value) -> Result<(), String> {
     Ok(())
 }
 
-fn exclude(part: &mut Part, block: &Value) -> Result<(), String> {
+fn exclude(part: &mut Part, block: &Value) -> Result<(), Reason> {
     let entries = entries(block)?;
     if !block.at("/all").is_empty_value() && entries.len() > 1 {
         part.mark(Fit::Stricter, "an exclusion that needs several things together is left out");
@@ -197,21 +196,21 @@ fn exclude(part: &mut Part, block: &Value) -> Result<(), String> {
     }
     for entry in entries {
         if let Err(reason) = exclusion(part, entry) {
-            part.mark(Fit::Stricter, format!("an exclusion is left out: {reason}"));
+            part.mark(Fit::Stricter, &format!("an exclusion is left out: {reason}"));
         }
     }
     Ok(())
 }
 
 /// Excludes what one entry is about. An error leaves the draft as it was.
-fn exclusion(part: &mut Part, entry: &Value) -> Result<(), String> {
+fn exclusion(part: &mut Part, entry: &Value) -> Result<(), Reason> {
     let resources = entry.at("/resources");
     if ["/subjects", "/roles", "/clusterRoles"].iter().any(|it| !entry.at(it).is_empty_value()) {
-        return Err("it is about users".to_owned());
+        return Err("it is about users".into());
     }
     let kinds: Vec<_> = resources.at("/kinds").texts();
     if !kinds.is_empty() && !kinds.iter().any(|it| kind(it) == "Pod" || it == "*") {
-        return Err(format!("it is about {} and not their pods", kinds.join(", ")));
+        return Err(format!("it is about {} and not their pods", kinds.join(", ")).into());
     }
     let set: Vec<_> = [
         "/name",
@@ -226,7 +225,7 @@ fn exclusion(part: &mut Part, entry: &Value) -> Result<(), String> {
     .filter(|it| !resources.at(it).is_empty_value())
     .collect();
     match set.as_slice() {
-        [] => Err("it is about all pods".to_owned()),
+        [] => Err("it is about all pods".into()),
         ["/namespaces"] => {
             namespaces_out(part, &resources.at("/namespaces").texts());
             Ok(())
@@ -234,7 +233,7 @@ fn exclusion(part: &mut Part, entry: &Value) -> Result<(), String> {
         ["/namespaceSelector"] => {
             let expressions = expressions(resources.at("/namespaceSelector"))?;
             let [one] = expressions.as_slice() else {
-                return Err("its namespaces need several labels together".to_owned());
+                return Err("its namespaces need several labels together".into());
             };
             part.draft.selector.push(inverted(one)?);
             Ok(())
@@ -244,7 +243,7 @@ fn exclusion(part: &mut Part, entry: &Value) -> Result<(), String> {
             part.draft.when.push(format!("!({})", conditions.join(" && ")));
             Ok(())
         }
-        _ => Err("it needs more than a namespace, or labels".to_owned()),
+        _ => Err("it needs more than a namespace, or labels".into()),
     }
 }
 
@@ -255,7 +254,7 @@ pub(super) fn namespaces_out(part: &mut Part, namespaces: &[String]) {
     part.draft.excluded.extend(exact);
     if !patterns.is_empty() {
         let reason = "the converted policy excludes these namespaces";
-        let exemption = exemption(reason, [("namespaces", json!(patterns))]);
+        let exemption = exemption(reason, vec![("namespaces", patterns.into())]);
         part.draft.exemptions.push(exemption);
     }
 }
@@ -273,31 +272,36 @@ pub(super) fn in_namespace(patterns: &[String]) -> String {
     any(&matches.collect::<Vec<_>>())
 }
 
+/// An expression of a label selector: a label has one of these values.
+pub(super) fn in_list(key: &str, values: Vec<String>) -> Value {
+    object(vec![("key", key.into()), ("operator", "In".into()), ("values", values.into())])
+}
+
 /// A label selector as a list of expressions.
-pub(super) fn expressions(selector: &Value) -> Result<Vec<Value>, String> {
+pub(super) fn expressions(selector: &Value) -> Result<Vec<Value>, Reason> {
     let mut expressions = Vec::new();
     for (key, value) in selector.at("/matchLabels").as_object().into_iter().flatten() {
         let value = value.as_str().ok_or("a label selector has a value that is no text")?;
         if has_wildcard(key) || has_wildcard(value) {
-            return Err(format!("a label selector has a wildcard: {key}={value}"));
+            return Err(format!("a label selector has a wildcard: {key}={value}").into());
         }
-        expressions.push(json!({"key": key, "operator": "In", "values": [value]}));
+        expressions.push(in_list(key, vec![value.to_owned()]));
     }
     expressions.extend(selector.at("/matchExpressions").items().iter().cloned());
     Ok(expressions)
 }
 
-fn inverted(expression: &Value) -> Result<Value, String> {
+fn inverted(expression: &Value) -> Result<Value, Reason> {
     let operator = match text(expression, "/operator") {
         Some("In") => "NotIn",
         Some("NotIn") => "In",
         Some("Exists") => "DoesNotExist",
         Some("DoesNotExist") => "Exists",
-        _ => return Err("a label selector has an unknown operator".to_owned()),
+        _ => return Err("a label selector has an unknown operator".into()),
     };
     // What has no such label is not in a list of values, but NotIn was met by it.
     if operator == "In" {
-        return Err("it excludes namespaces by labels that they do not have".to_owned());
+        return Err("it excludes namespaces by labels that they do not have".into());
     }
     let mut inverted = expression.as_object().cloned().unwrap_or_default();
     inverted.insert("operator".to_owned(), operator.into());
@@ -305,7 +309,7 @@ fn inverted(expression: &Value) -> Result<Value, String> {
 }
 
 /// Whether the pod's labels match these expressions.
-pub(super) fn labels_in_cel(expressions: &[Value]) -> Result<Vec<String>, String> {
+pub(super) fn labels_in_cel(expressions: &[Value]) -> Result<Vec<String>, Reason> {
     let labels = "object.metadata.?labels.orValue({})";
     let in_cel = |it: &Value| {
         let key = literal(text(it, "/key").ok_or("a label selector has no key")?);
@@ -317,7 +321,7 @@ pub(super) fn labels_in_cel(expressions: &[Value]) -> Result<Vec<String>, String
             Some("NotIn") => format!("!({has} && {value})"),
             Some("Exists") => format!("({has})"),
             Some("DoesNotExist") => format!("!({has})"),
-            _ => return Err("a label selector has an unknown operator".to_owned()),
+            _ => return Err("a label selector has an unknown operator".into()),
         })
     };
     expressions.iter().map(in_cel).collect()

@@ -5,6 +5,7 @@ use serde_json::Value;
 static NULL: Value = Value::Null;
 
 /// The text at a pointer.
+#[inline(never)]
 pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
     object.pointer(pointer).and_then(Value::as_str)
 }
@@ -21,6 +22,7 @@ pub(super) trait Fields {
 }
 
 impl Fields for Value {
+    #[inline(never)]
     fn at(&self, pointer: &str) -> &Value {
         self.pointer(pointer).unwrap_or(&NULL)
     }
@@ -29,10 +31,12 @@ impl Fields for Value {
         self.as_array().map(Vec::as_slice).unwrap_or_default()
     }
 
+    #[inline(never)]
     fn texts(&self) -> Vec<String> {
         self.items().iter().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
+    #[inline(never)]
     fn is_empty_value(&self) -> bool {
         match self {
             Value::Null => true,
