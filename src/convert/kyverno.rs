@@ -26,6 +26,8 @@ const OTHER_RULES: [(&str, &str); 3] = [
     ),
 ];
 
+const DELETIONS: &str = "Kyverno also denies the deletion of such a pod";
+
 /// A kind of Kyverno that validates nothing.
 pub(super) fn other_kind(kind: &str) -> Part {
     Part::make(String::new(), |_| {
@@ -88,19 +90,13 @@ fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), Reason> 
         part.mark(Fit::Stricter, "the webhook's matchConditions are left out");
     }
     let message = text(validate, "/message").unwrap_or_default();
-    if judged == Judged::Workloads && validate.at("/pattern/spec/template").is_empty_value() {
-        return Err("it is about fields of workloads beside their pod template".into());
+    if judged == Judged::Workloads {
+        let pattern = validate.get("pattern").and_then(of_template);
+        let pattern = pattern.ok_or("it is about fields of workloads beside their pod template")?;
+        return self::pattern(part, object, &[pattern], message);
     }
     if let Some(pattern) = validate.get("pattern") {
-        let within =
-            if judged == Judged::Workloads { pattern.at("/spec/template") } else { pattern };
-        if judged == Judged::Workloads
-            && (pattern.as_object().is_none_or(|it| it.len() > 1)
-                || pattern.at("/spec").as_object().is_none_or(|it| it.len() > 1))
-        {
-            return Err("it is about fields of workloads beside their pod template".into());
-        }
-        return self::pattern(part, object, &[within], message);
+        return self::pattern(part, object, &[pattern], message);
     }
     if !validate.at("/anyPattern").is_empty_value() {
         let patterns: Vec<_> = validate.at("/anyPattern").items().iter().collect();
@@ -128,13 +124,16 @@ fn convert(part: &mut Part, object: &Value, rule: &Value) -> Result<(), Reason> 
     if !validate.at("/foreach").is_empty_value() {
         for each in validate.at("/foreach").items() {
             foreach(part, each, message)?;
+            if deletes && each.get("deny").is_some() {
+                part.mark(Fit::Looser, DELETIONS);
+            }
         }
         merge_containers(part);
         return Ok(());
     }
     if let Some(deny) = validate.get("deny") {
         if deletes {
-            part.mark(Fit::Looser, "Kyverno also denies the deletion of such a pod");
+            part.mark(Fit::Looser, DELETIONS);
         }
         let expression = conditions::passes(
             deny.at("/conditions"),
@@ -248,13 +247,19 @@ fn packed(conditions: &[String]) -> Vec<String> {
     packed
 }
 
+/// The value of a map's only key.
+fn only<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    value.as_object().filter(|it| it.len() == 1)?.get(key)
+}
+
+/// The part of a workload's pattern that is about its pod template, if that is all of it.
+fn of_template(pattern: &Value) -> Option<&Value> {
+    only(only(pattern, "spec")?, "template")
+}
+
 /// The labels that a pattern requires, if it requires nothing else and any value: podgate's `requiredLabels`.
 fn required_labels(pattern: &Value) -> Option<Value> {
-    let only = |value: &Value, key: &str| {
-        let fields = value.as_object().filter(|it| it.len() == 1)?;
-        fields.get(key).cloned()
-    };
-    let labels = only(&only(pattern, "metadata")?, "labels")?;
+    let labels = only(only(pattern, "metadata")?, "labels")?;
     let label = |(key, value): (&String, &Value)| {
         let plain = !key.contains(['(', '*', '?']);
         match value.as_str().filter(|_| plain)? {

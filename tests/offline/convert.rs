@@ -112,8 +112,7 @@ fn the_report_as_json_has_its_version_and_every_source() {
         "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: a}\nspec: {rules: [{name: r, mutate: {a: b}}]}\n",
         &["-o", "json"],
     );
-    let end = report.rfind('}').unwrap();
-    let json: Value = serde_json::from_str(&report[..=end]).unwrap();
+    let json: Value = serde_json::from_str(&report).unwrap();
     assert_eq!((code, &json["apiVersion"]), (Some(1), &json!("podgate/v1")));
     assert_eq!(json["summary"], json!({"exact": 0, "stricter": 0, "looser": 0, "not": 1}));
     assert_eq!(json["sources"][0]["rules"][0]["conversion"], "not");
