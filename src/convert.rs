@@ -21,7 +21,9 @@ mod operand;
 mod part;
 mod pattern;
 mod pod_security;
+mod report;
 mod resources;
+mod source;
 mod value;
 
 use std::collections::BTreeMap;
@@ -30,15 +32,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use self::part::Fit;
-use self::part::{Part, Reason};
-use self::value::{Fields, text};
-
-/// An object of a file.
-pub struct Source {
-    /// `FILE:LINE:COLUMN`.
-    pub place: String,
-    pub object: Value,
-}
+use self::part::Part;
+pub use self::report::{Report, RuleReport};
+pub use self::source::Source;
+use self::source::{Read, name};
+use self::value::text;
 
 /// What became of the sources.
 #[derive(Debug, Default, Serialize)]
@@ -51,36 +49,6 @@ pub struct Conversion {
     pub summary: BTreeMap<Fit, u64>,
     /// Objects that are no policies.
     pub skipped: u64,
-}
-
-/// What became of a source.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    pub place: String,
-    pub kind: String,
-    /// `NAMESPACE/NAME`, or the name of an object without a namespace.
-    pub name: String,
-    pub conversion: Fit,
-    /// The policies that it became, by `NAMESPACE/NAME` or name.
-    pub policies: Vec<String>,
-    pub rules: Vec<RuleReport>,
-}
-
-/// What became of a rule of a source.
-#[derive(Debug, Serialize)]
-pub struct RuleReport {
-    /// Empty for a source that is one rule.
-    pub rule: String,
-    pub conversion: Fit,
-    /// A sentence for each difference.
-    pub notes: Vec<String>,
-}
-
-/// A source with its parts.
-struct Read<'a> {
-    source: &'a Source,
-    name: String,
-    parts: Vec<Part>,
 }
 
 /// Converts all sources together: a binding, a template or an exception is about another object.
@@ -100,7 +68,7 @@ pub fn convert(sources: &[Source]) -> Conversion {
         let (policies, rules) = assemble::policies(&source.object, parts, &mut used);
         let fit = assemble::together(&rules);
         *conversion.summary.entry(fit).or_default() += 1;
-        let labels = policies.iter().map(self::name).collect();
+        let labels = policies.iter().map(source::name).collect();
         conversion.policies.extend(policies);
         conversion.sources.push(Report {
             place: source.place.clone(),
@@ -134,34 +102,5 @@ fn parts(object: &Value, all: &[Source]) -> Option<Vec<Part>> {
         ("constraints.gatekeeper.sh", kind) => Some(gatekeeper::constraint(object, kind, all)),
         ("mutations.gatekeeper.sh", _) => Some(vec![gatekeeper::mutation()]),
         _ => None,
-    }
-}
-
-/// A value of a source for people, on one line.
-fn brief(value: &Value) -> String {
-    crate::policy::text::brief(value.to_string(), 100)
-}
-
-fn name(object: &Value) -> String {
-    let name = text(object, "/metadata/name").unwrap_or_default();
-    match text(object, "/metadata/namespace") {
-        Some(namespace) => format!("{namespace}/{name}"),
-        None => name.to_owned(),
-    }
-}
-
-/// The other objects of a kind.
-fn of_kind<'a>(all: &'a [Source], group: &str, kind: &str) -> impl Iterator<Item = &'a Value> {
-    all.iter().map(|it| &it.object).filter(move |it| {
-        text(it, "/kind") == Some(kind)
-            && text(it, "/apiVersion").and_then(|it| it.split('/').next()) == Some(group)
-    })
-}
-
-/// A field of an object that must be absent or empty.
-fn without(object: &Value, fields: &[(&str, &'static str)]) -> Result<(), Reason> {
-    match fields.iter().find(|(path, _)| !object.at(path).is_empty_value()) {
-        Some((_, reason)) => Err((*reason).into()),
-        None => Ok(()),
     }
 }

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use super::cel;
 use super::part::{Fit, Part, Reason, TEMPLATES};
 use super::resources::{expressions, labels_in_cel};
+use super::source::{Source, name, of_kind, without};
 use super::value::{Fields, text};
-use super::{Source, cel, name, of_kind, without};
 
 /// The resources whose templates podgate judges.
 const WORKLOADS: [&str; 8] = [

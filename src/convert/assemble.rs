@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::part::{Draft, Fit, Part, Reason, object};
+use super::report::RuleReport;
+use super::source::name;
 use super::value::{Fields, text};
-use super::{RuleReport, name};
 use crate::api::API_VERSION;
 use crate::manifests::policy_file::{self, ParseOptions};
 use crate::policy::text::{brief, cut};

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::kyverno::is_all_containers;
 use super::operand::{has_wildcard, joined, matches, wildcard};
-use super::part::{ALL_CONTAINERS, Draft, Reason};
+use super::part::{ALL_CONTAINERS, Draft, Reason, is_all_containers};
 use super::pattern::{field, has};
+use super::source::brief;
 use super::value::{Fields, text};
 use crate::policy::vap::expression::{text as literal, texts};
 
@@ -91,7 +91,7 @@ fn passes_one(
             _ => Err(unknown()),
         };
     }
-    Err(format!("it denies by {}, which is no field of the pod", super::brief(key)).into())
+    Err(format!("it denies by {}, which is no field of the pod", brief(key)).into())
 }
 
 /// The variable that a text is.

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::part::{Fit, Part, Reason, exemption};
+use super::source::Read;
 use super::value::{Fields, text};
-use super::{Read, assemble, cel};
+use super::{assemble, cel};
 use crate::api::EXEMPT_KINDS;
 use crate::policy::glob::glob;
 

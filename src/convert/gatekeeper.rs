@@ -2,14 +2,15 @@
 
 use serde_json::Value;
 
+use super::cel;
 use super::library::{LIBRARY, Of};
 use super::operand::has_wildcard;
 use super::part::{ALL_CONTAINERS, Fit, Part, Reason, TEMPLATES, object};
 use super::resources::{
     NAMESPACE_NAME, expressions, in_list, in_namespace, labels_in_cel, namespaces_out,
 };
+use super::source::{Source, of_kind};
 use super::value::{Fields, text};
-use super::{Source, cel, of_kind};
 use crate::policy::vap::expression::text as literal;
 
 /// A mutation of Gatekeeper.

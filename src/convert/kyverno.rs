@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
-use super::operand::has_wildcard;
-use super::part::{ALL_CONTAINERS, Fit, Part, Reason, object};
+use super::operand::{has_wildcard, joined};
+use super::part::{ALL_CONTAINERS, Fit, Part, Reason, is_all_containers, object};
 use super::pattern::Pattern;
 use super::resources::{self, Judged};
+use super::source::without;
 use super::value::{Fields, text};
-use super::{cel, conditions, pod_security, without};
+use super::{cel, conditions, pod_security};
 
 /// The longest expression that several conditions are put into. The CRD allows 1024 characters; a condition of when the
 /// rule applies may come to it.
@@ -227,7 +228,7 @@ fn pattern(
         part.draft.checks.extend(expressions.into_iter().map(|it| (it, message.to_owned())));
         return Ok(());
     }
-    let each: Vec<_> = each.iter().map(|it| super::operand::joined(it, " && ")).collect();
+    let each: Vec<_> = each.iter().map(|it| joined(it, " && ")).collect();
     part.draft.checks.push((each.join(" || "), message.to_owned()));
     Ok(())
 }
@@ -337,7 +338,7 @@ fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), Reason> {
         if let Some(reason) = compiler.stricter {
             part.mark(Fit::Stricter, reason);
         }
-        super::operand::joined(&inner, " && ")
+        joined(&inner, " && ")
     } else if let Some(deny) = each.get("deny") {
         conditions::passes(deny.at("/conditions"), "element", "c", &mut part.draft)?
     } else {
@@ -345,14 +346,6 @@ fn foreach(part: &mut Part, each: &Value, message: &str) -> Result<(), Reason> {
     };
     part.draft.checks.push((format!("{list}.all(c, {inner})"), message.to_owned()));
     Ok(())
-}
-
-/// `[a,b,c]` of all three lists, in any order.
-pub(super) fn is_all_containers(names: &str) -> bool {
-    let names = names.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or_default();
-    let mut names: Vec<_> = names.split(',').collect();
-    names.sort_unstable();
-    names == ["containers", "ephemeralContainers", "initContainers"]
 }
 
 /// One expression where each list of containers has the same.

@@ -133,3 +133,11 @@ pub(super) const ALL_CONTAINERS: (&str, &str) = (
     "allContainers",
     "object.spec.containers + object.spec.?initContainers.orValue([]) + object.spec.?ephemeralContainers.orValue([])",
 );
+
+/// `[a,b,c]` of all three lists, in any order.
+pub(super) fn is_all_containers(names: &str) -> bool {
+    let names = names.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or_default();
+    let mut names: Vec<_> = names.split(',').collect();
+    names.sort_unstable();
+    names == ["containers", "ephemeralContainers", "initContainers"]
+}
