@@ -4,14 +4,14 @@
 //!
 //! ```text
 //! cli → {policy_test, runtime} → install
-//!   → {admission, analysis, audit, beat, certs, floor, gitops, remediation, report, scan, status}
+//!   → {admission, analysis, audit, beat, certs, convert, floor, gitops, remediation, report, scan, status}
 //!   → policies → {clusters, inputs, leader} → {client, metrics, nonce, process, telemetry}
 //!   → manifests → {findings, policy} → {api, cel}
 //! ```
 //!
 //! A module may import the modules of the layers to its right. Modules in one pair of braces do not import each other;
-//! [`runtime`] connects those of the second line through channels. [`manifests`], [`findings`], [`policy`], [`api`] and
-//! [`cel`] are pure: no clock, no I/O, no async.
+//! [`runtime`] connects those of the second line through channels. [`convert`], [`manifests`], [`findings`], [`policy`],
+//! [`api`] and [`cel`] are pure: no clock, no I/O, no async.
 //!
 //! How data flows, by module:
 //!
@@ -39,6 +39,8 @@
 //!   `cli::policy`.
 //! - The policies of a git repository: `policies::files` → `manifests::policy_file` → `manifests::canonical` →
 //!   `gitops::apply` or, to compare them, `gitops::live`.
+//! - A policy of others: `inputs` (files) → `manifests::documents` → `convert` → `manifests::policy_file` (whether podgate
+//!   accepts it) → `cli::policy`.
 //! - A manifest: `inputs` (files) → `scan::repository` (charts and kustomizations) → `process` (helm, kustomize) →
 //!   `manifests::documents` (YAML with positions) → `scan::manifest` → `policy::engine` → `findings` → `cli::formats`.
 //! - What is in force for manifests (`--live`): `scan::offline` (their namespaces) → `policies::live` →
@@ -58,6 +60,7 @@ pub mod certs;
 pub mod cli;
 pub mod client;
 pub mod clusters;
+pub mod convert;
 pub mod findings;
 pub(crate) mod floor;
 pub mod gitops;

@@ -14,7 +14,10 @@ fn main() -> ExitCode {
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("podgate: {failure}");
+            let message = failure.to_string();
+            if !message.is_empty() {
+                eprintln!("podgate: {message}");
+            }
             failure.exit_code()
         }
     }

@@ -17,7 +17,7 @@ pub enum Failure {
     /// The cluster, or I/O: exit code 3.
     #[error("{0}")]
     Cluster(String),
-    /// Violations that --fail-on counts: exit code 1.
+    /// Violations that --fail-on counts: exit code 1. Without a message where what was printed says it.
     #[error("{0}")]
     Findings(String),
     /// A score below --min-score: exit code 4.

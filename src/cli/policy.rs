@@ -1,6 +1,7 @@
 //! `podgate policy`
 
 mod apply;
+mod convert;
 mod diff;
 mod export;
 mod import;
@@ -37,6 +38,8 @@ pub(super) enum PolicyCommand {
     Init(init::InitArgs),
     /// Print policies as the API server's own (ValidatingAdmissionPolicy), which judge without podgate.
     ToVap(to_vap::ToVapArgs),
+    /// Convert the policies of Kyverno, Gatekeeper and Pod Security into podgate's, and report what fits.
+    Convert(convert::ConvertArgs),
     /// Remove podgate's finalizer from policies, where podgate is not running.
     Release(release::ReleaseArgs),
 }
@@ -54,6 +57,7 @@ impl PolicyCommand {
             Self::Test(args) => args.run(),
             Self::Init(args) => args.run(),
             Self::ToVap(args) => args.run(),
+            Self::Convert(args) => args.run(),
             Self::Release(args) => args.run(),
         }
     }

@@ -5,7 +5,7 @@
 pub(super) const MAX_TEXT: usize = 1024;
 
 /// Whether a pattern matches a whole text: `*` stands for any text, `?` for one character.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
+pub fn glob(pattern: &str, text: &str) -> bool {
     if text.len() > MAX_TEXT {
         return false;
     }

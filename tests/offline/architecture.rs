@@ -11,7 +11,7 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 /// The pure parts use no clock, no I/O and no async: the caller passes these in.
-const PURE: [&str; 5] = ["manifests", "findings", "policy", "api", "cel"];
+const PURE: [&str; 6] = ["convert", "manifests", "findings", "policy", "api", "cel"];
 const IMPURE: [&[&str]; 7] = [
     &["std", "fs"],
     &["std", "net"],

@@ -13,6 +13,7 @@ mod audit_index;
 mod audit_standing;
 mod audit_workloads;
 mod commands;
+mod convert;
 mod docs;
 mod doors;
 mod drain_check;
