@@ -81,7 +81,7 @@ fn refused<'a>(analysis: &'a Analysis, own: bool) -> Section<'a> {
 }
 
 /// `violations` counts those of a namespace.
-fn namespaces<'a>(analysis: &'a Analysis, violations: impl Fn(&str) -> u64) -> Section<'a> {
+fn namespaces(analysis: &Analysis, violations: impl Fn(&str) -> u64) -> Section<'_> {
     let mut sorted: Vec<&NamespaceScore> = analysis.namespaces.iter().collect();
     // Those without a score come last.
     sorted.sort_by_key(|it| (it.score.is_none(), it.score));

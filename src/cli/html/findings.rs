@@ -80,10 +80,13 @@ pub(in crate::cli) fn worst_workloads<'a>(found: &[DistinctViolation<'a>]) -> Se
     Section { id: "workloads", title: "Worst workloads", text: Vec::new(), table: Some(table) }
 }
 
-/// Every violation. `place` says where it is, in a column of its own.
+/// A column that only one command has: its heading and its cells.
+pub(in crate::cli) type ExtraColumn<'a> = (&'static str, fn(&'a Violation) -> Cell<'a>);
+
+/// Every violation.
 pub(in crate::cli) fn violations<'a>(
     found: &[DistinctViolation<'a>],
-    extra: &[(&'static str, fn(&'a Violation) -> Cell<'a>)],
+    extra: &[ExtraColumn<'a>],
 ) -> Section<'a> {
     let row = |DistinctViolation { violation: it, policies }: &DistinctViolation<'a>| {
         let mut row = vec![Cell::Severity(it.severity), Cell::code(&it.rule)];
@@ -109,7 +112,7 @@ pub(in crate::cli) fn violations<'a>(
     Section { id: "violations", title: "Violations", text: Vec::new(), table: Some(table) }
 }
 
-fn workload<'a>(it: &'a Violation) -> Cell<'a> {
+fn workload(it: &Violation) -> Cell<'_> {
     Cell::Name(format!("{}/{}", it.kind, it.name).into())
 }
 
