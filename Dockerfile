@@ -5,7 +5,7 @@ FROM docker.io/library/rust:1.95.0 AS build
 ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /src
 COPY . .
-RUN make static CARGO_TARGET_DIR=/target && cp /target/static/podgate /podgate
+RUN make image-binary CARGO_TARGET_DIR=/target && cp /target/image/podgate /podgate
 
 FROM scratch
 COPY --from=build /podgate /podgate

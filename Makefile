@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 .PHONY: help demo demo-cluster check test lint rust-version control-plane docs new-rule licenses bench fuzz \
-	test-chart test-html chart-static chart-suites chart-docs alerts soak binary static image archive
+	test-chart test-html chart-static chart-suites chart-docs alerts soak binary static image-binary image archive
 
 .DEFAULT_GOAL := help
 
@@ -99,13 +99,21 @@ new-rule: ## Make the files of a new rule, and say what to do next: make new-rul
 	@tests/tools/new-rule.sh "$(NAME)"
 
 # Packed relocations (glibc 2.36 or newer) take a hundredth of the room.
+STATIC = RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" $(CARGO) rustc --release --locked --bin podgate --target $(HOST)
+SMALL = -- -C link-arg=-Wl,--icf=all -C llvm-args=-inline-threshold=40
+
 static: ## The release binary, static, in TARGET/static
-	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" $(CARGO) rustc --release --locked --bin podgate --target $(HOST) -- -C link-arg=-Wl,--icf=all -C llvm-args=-inline-threshold=40
+	$(STATIC) $(SMALL)
 	mkdir -p $(TARGET)/static
 	cp $(TARGET)/$(HOST)/release/podgate $(TARGET)/static/podgate
 
-image: static ## The image, FROM scratch, by buildah, and its SBOM
-	tests/tools/image.sh $(TARGET)/static
+image-binary: ## The image's binary, in TARGET/image: the static one without the commands for who writes policies
+	$(STATIC) --no-default-features $(SMALL)
+	mkdir -p $(TARGET)/image
+	cp $(TARGET)/$(HOST)/release/podgate $(TARGET)/image/podgate
+
+image: image-binary ## The image, FROM scratch, by buildah, and its SBOM
+	tests/tools/image.sh $(TARGET)/image
 
 archive: static ## The release's archive for this platform, and its SHA-256
 	deploy/ci/archive.sh pack $(TARGET)/static/podgate $(TARGET)/static

@@ -60,6 +60,7 @@ pub mod certs;
 pub mod cli;
 pub mod client;
 pub mod clusters;
+#[cfg(feature = "authoring")]
 pub mod convert;
 pub mod findings;
 pub(crate) mod floor;
@@ -72,6 +73,7 @@ pub mod metrics;
 pub mod nonce;
 mod policies;
 pub mod policy;
+#[cfg(feature = "authoring")]
 pub mod policy_test;
 pub(crate) mod process;
 pub mod remediation;

@@ -16,6 +16,7 @@ each() {
 }
 each policy "${POLICY:-}"
 each bundle "${BUNDLE:-}"
+[ "${LIVE:-false}" != true ] || words+=(--live)
 each namespace "${NAMESPACE:-}"
 each helm-values "${HELM_VALUES:-}"
 each baseline "${BASELINE:-}"

@@ -130,7 +130,7 @@ mod tests {
         checks: &["hostPathVolumes", "runAsNonRoot"],
         reads_document: false,
         vap: Form::None(""),
-        source: "//! Meets a Pod\n//! Security Standard.\n//!\n//! - `runAsNonRoot`: true in the pod\n//!   or in every container.\n//! - `more`: x.\n",
+        comment: "//! Meets a Pod\n//! Security Standard.\n//!\n//! - `runAsNonRoot`: true in the pod\n//!   or in every container.\n//! - `more`: x.\n",
         examples: ["# not shown\nkind: Pod\n\nspec: 1\n", "kind: Pod\nspec: 2\n"],
     };
     static VALIDATIONS: Rule = Rule {
@@ -141,7 +141,7 @@ mod tests {
         checks: &[],
         reads_document: false,
         vap: Form::None(""),
-        source: "//! Rules of your own.\n",
+        comment: "//! Rules of your own.\n",
         examples: ["", ""],
     };
     const BOTH: [&Rule; 2] = [&SECURITY, &VALIDATIONS];

@@ -29,8 +29,8 @@ pub struct Rule {
     pub reads_document: bool,
     /// How the API server judges it by policies of its own.
     pub vap: Form,
-    /// The source of the rule's file, whose module comment is the rule's page.
-    pub source: &'static str,
+    /// The module comment of the rule's file, which is the rule's page.
+    pub comment: &'static str,
     /// The fixtures of a pod that fails and of one that passes, as YAML.
     pub examples: [&'static str; 2],
 }
@@ -39,7 +39,7 @@ impl Rule {
     /// The rule's page: what it requires, why, and how to satisfy it. It is the module comment of the rule's file, so
     /// there is one text, beside the code.
     pub fn page(&self) -> String {
-        let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
+        let lines = self.comment.lines().map_while(|line| line.strip_prefix("//!"));
         lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
     }
 
@@ -71,6 +71,42 @@ fn without_comments(mut text: &str) -> &str {
         text = rest;
     }
     text
+}
+
+/// The module comment of a rule's file. The rest of the file takes no room in the program.
+macro_rules! module_comment {
+    ($file:literal) => {{
+        const SOURCE: &str = include_str!($file);
+        const LENGTH: usize = $crate::policy::rule::comment_length(SOURCE);
+        static COMMENT: [u8; LENGTH] = match SOURCE.as_bytes().first_chunk() {
+            Some(comment) => *comment,
+            None => [b' '; LENGTH],
+        };
+        match str::from_utf8(&COMMENT) {
+            Ok(comment) => comment,
+            Err(_) => "",
+        }
+    }};
+}
+pub(super) use module_comment;
+
+/// The bytes of a source's lines that begin with `//!`.
+pub const fn comment_length(source: &str) -> usize {
+    let mut rest = source.as_bytes();
+    while let [b'/', b'/', b'!', after @ ..] = rest {
+        rest = next_line(after);
+    }
+    source.len() - rest.len()
+}
+
+const fn next_line(mut bytes: &[u8]) -> &[u8] {
+    while let [byte, after @ ..] = bytes {
+        bytes = after;
+        if *byte == b'\n' {
+            break;
+        }
+    }
+    bytes
 }
 
 /// The examples of a rule, from the rule's folder of fixtures.

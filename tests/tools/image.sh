@@ -20,7 +20,7 @@ fail() { say "$*"; exit 1; }
 
 # ldd has two messages for a static binary.
 (ldd "$folder/podgate" 2>&1 || true) | grep -qE "statically linked|not a dynamic executable" ||
-  fail "$folder/podgate is not static: make static"
+  fail "$folder/podgate is not static: make image-binary"
 # The first stage of the Dockerfile builds the binary. Here the build context `build` replaces that stage.
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT

@@ -6,7 +6,7 @@
 //! `docker.io/library/nginx`. The case of hosts does not matter, and the port is part of the host.
 
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
+use super::super::rule::{Breach, InvalidField, Phase, Rule, examples, module_comment};
 use super::super::subject::Subject;
 use super::super::text::{clip, quote};
 use super::super::vap::expression::{any, clip as clipped, quote as quoted, text};
@@ -30,7 +30,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     vap: Form::Cel(in_cel),
-    source: include_str!("allowed_registries.rs"),
+    comment: module_comment!("allowed_registries.rs"),
     examples: examples!("allowedRegistries", "fail", "pass"),
 };
 

@@ -8,7 +8,7 @@
 //! after podgate replaces a placeholder, exempt the workload.
 
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::rule::{Breach, Phase, Rule, examples, module_comment};
 use super::super::subject::Subject;
 use super::super::text::{self, quote};
 use super::super::vap::expression::{clip, quote as quoted};
@@ -30,7 +30,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     vap: Form::Cel(in_cel),
-    source: include_str!("forbid_latest_tag.rs"),
+    comment: module_comment!("forbid_latest_tag.rs"),
     examples: examples!("forbidLatestTag", "fail", "fixed"),
 };
 

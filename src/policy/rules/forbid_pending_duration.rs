@@ -4,7 +4,7 @@
 //! scheduling gate waits on purpose, so it passes. Only the audit can check this, so it never denies.
 
 use super::super::pod_status::RunningPod;
-use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::rule::{Breach, Phase, Rule, examples, module_comment};
 use super::super::vap::form::Form;
 use crate::api::Severity;
 
@@ -19,7 +19,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     vap: Form::None("it is about a running pod's status, so it never denies"),
-    source: include_str!("forbid_pending_duration.rs"),
+    comment: module_comment!("forbid_pending_duration.rs"),
     examples: examples!("forbidPendingDuration", "fail", "pass"),
 };
 

@@ -5,7 +5,7 @@
 
 use super::super::degree::restart_degree;
 use super::super::pod_status::RunningPod;
-use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::rule::{Breach, Phase, Rule, examples, module_comment};
 use super::super::vap::form::Form;
 use crate::api::Severity;
 
@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     vap: Form::None("it is about a running pod's status, so it never denies"),
-    source: include_str!("max_restart_count.rs"),
+    comment: module_comment!("max_restart_count.rs"),
     examples: examples!("maxRestartCount", "fail", "pass"),
 };
 

@@ -62,7 +62,7 @@ pub use field::MAX_SHOWN;
 
 use std::borrow::Cow;
 
-use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::rule::{Breach, Phase, Rule, examples, module_comment};
 use super::super::subject::Subject;
 use super::super::vap::form::{CelFinding, Form};
 use crate::api::PodSecurityLevel::{self, Baseline, Restricted};
@@ -86,7 +86,7 @@ pub static RULE: Rule = Rule {
     checks: &IDS,
     reads_document: false,
     vap: Form::Cel(in_cel),
-    source: include_str!("pod_security.rs"),
+    comment: module_comment!("pod_security.rs"),
     examples: examples!("podSecurity", "fail", "pass"),
 };
 

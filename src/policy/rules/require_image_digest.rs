@@ -4,7 +4,7 @@
 //! the bytes, so every node and every rollback runs the same image. Keep the tag beside it for people to read.
 
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::rule::{Breach, Phase, Rule, examples, module_comment};
 use super::super::subject::Subject;
 use super::super::text::{self, quote};
 use super::super::vap::expression::{clip, quote as quoted};
@@ -26,7 +26,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     vap: Form::Cel(in_cel),
-    source: include_str!("require_image_digest.rs"),
+    comment: module_comment!("require_image_digest.rs"),
     examples: examples!("requireImageDigest", "fail", "fixed"),
 };
 

@@ -7,7 +7,7 @@
 //! ephemeral containers need no probe. The remedy proposes only ports that the container declares. A worker without a
 //! port can be probed by a command, or be exempt.
 
-use super::super::rule::{Phase, Rule, examples};
+use super::super::rule::{Phase, Rule, examples, module_comment};
 use super::super::vap::form::Form;
 use super::probe;
 use crate::api::Severity;
@@ -37,6 +37,6 @@ pub static RULE: Rule = Rule {
         Some(true) => vec![probe::in_cel("livenessProbe", spec.default_probe.as_ref())],
         _ => Vec::new(),
     }),
-    source: include_str!("require_liveness_probe.rs"),
+    comment: module_comment!("require_liveness_probe.rs"),
     examples: examples!("requireLivenessProbe", "fail", "fixed"),
 };

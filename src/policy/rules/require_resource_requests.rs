@@ -7,7 +7,7 @@
 //! A LimitRange of the namespace may add a missing request after podgate has judged the pod; podgate does not simulate
 //! it.
 
-use super::super::rule::{Phase, Rule, examples};
+use super::super::rule::{Phase, Rule, examples, module_comment};
 use super::super::vap::form::Form;
 use super::resources::{Asked, Side};
 use crate::api::Severity;
@@ -27,6 +27,6 @@ pub static RULE: Rule = Rule {
         let asked = spec.require_resource_requests.as_ref();
         asked.map_or_else(Vec::new, |it| Asked::in_cel(Side::Requests, it, spec))
     }),
-    source: include_str!("require_resource_requests.rs"),
+    comment: module_comment!("require_resource_requests.rs"),
     examples: examples!("requireResourceRequests", "fail", "fixed"),
 };

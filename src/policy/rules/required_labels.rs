@@ -7,7 +7,7 @@
 use regex::{Regex, RegexBuilder};
 
 use super::super::object::{MAX_ENTRIES, Pairs};
-use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
+use super::super::rule::{Breach, InvalidField, Phase, Rule, examples, module_comment};
 use super::super::subject::Subject;
 use super::super::text::{clip, quote};
 use super::super::vap::expression::{quote as quoted, text};
@@ -33,7 +33,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     vap: Form::Cel(in_cel),
-    source: include_str!("required_labels.rs"),
+    comment: module_comment!("required_labels.rs"),
     examples: examples!("requiredLabels", "fail", "pass"),
 };
 

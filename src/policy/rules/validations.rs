@@ -22,7 +22,7 @@
 //! [All functions and macros](cel.md).
 
 use super::super::expressions::Expressions;
-use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::rule::{Breach, Phase, Rule, examples, module_comment};
 use super::super::subject::Subject;
 use super::super::vap::form::Form;
 use crate::api::{Severity, Validation};
@@ -45,7 +45,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: true,
     vap: Form::Own,
-    source: include_str!("validations.rs"),
+    comment: module_comment!("validations.rs"),
     examples: examples!("validations", "fail", "pass"),
 };
 
