@@ -1,4 +1,4 @@
-//! A headless Chromium, driven by the DevTools protocol over a pipe.
+//! A headless Chromium, driven over a pipe by the protocol of its developer tools.
 //!
 //! [`Browser::open`] opens a file in a tab of its own, and waits until it is loaded. Every request is counted, and every
 //! message of the console is kept.
