@@ -179,14 +179,14 @@ impl Search {
     }
 
     /// A path from the working directory, if it is below it.
-    fn from_working<'p>(&self, path: &'p Path) -> &'p Path {
+    fn below_working<'p>(&self, path: &'p Path) -> &'p Path {
         let below = self.working.as_deref().and_then(|working| path.strip_prefix(working).ok());
         below.unwrap_or(path)
     }
 
     /// The patterns of the folders between the working directory and a folder, the outermost first.
     fn outer_patterns(&mut self, folder: &Path) -> Vec<Patterns> {
-        let below = self.from_working(folder);
+        let below = self.below_working(folder);
         let simple =
             below.components().all(|it| matches!(it, Component::CurDir | Component::Normal(_)));
         let outside = folder.components().count() - below.components().count();
@@ -223,7 +223,7 @@ impl Search {
             return Some(PassedOver::Dependencies);
         }
         let excluded = self.excluded.as_ref();
-        let decided = excluded.and_then(|it| it.ignores(self.from_working(path), is_folder));
+        let decided = excluded.and_then(|it| it.ignores(self.below_working(path), is_folder));
         let mut inner = self.patterns.iter().rev();
         let decided = decided.or_else(|| inner.find_map(|it| it.ignores(path, is_folder)));
         decided.unwrap_or(false).then_some(PassedOver::Excluded)

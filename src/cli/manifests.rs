@@ -61,7 +61,7 @@ pub(super) struct PolicySource {
 
 enum Policies {
     Given(Vec<Arc<Policy>>),
-    Live(Live),
+    Live(Box<Live>),
 }
 
 impl ManifestArgs {
@@ -94,7 +94,7 @@ impl ManifestArgs {
         if self.live {
             let live = Live::connect(&self.cluster)?;
             let namespace = namespace.unwrap_or_else(|| live.namespace().to_owned());
-            let policies = Policies::Live(live);
+            let policies = Policies::Live(Box::new(live));
             return Ok(PolicySource { policies, protected, namespace: Some(namespace) });
         }
         let mut policies = given(&self.policy, self.bundle)?;
