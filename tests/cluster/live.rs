@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 use crate::support::binary;
 use crate::support::cluster::Cluster;
+use crate::support::control_plane::Options;
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, World};
 
 pub fn suite() -> Suite {
     let cluster =
-        World::new(|| Cluster::start_with(Default::default(), &["--protected-namespace", GUARDED]));
+        World::new(|| Cluster::start_with(Options::default(), &["--protected-namespace", GUARDED]));
     Suite::in_order()
         // Before everybody may read policies.
         .sharing(&cluster, unread::TRIALS)

@@ -49,7 +49,7 @@ fn follow(developer: &Developer<'_>, denial: &str, object: &Value, expected: &[&
     let commands = commands(denial);
     let verbs: Vec<_> = commands.iter().map(|it| it.split(" --").next().unwrap()).collect();
     assert_eq!(verbs, expected, "{denial}");
-    developer.writes(&[object.clone()]);
+    developer.writes(std::slice::from_ref(object));
     for command in &commands {
         refuses(command, &developer.runs(command));
     }
@@ -98,7 +98,7 @@ fn who_may_only_create_deployments_follows_the_denial_to_the_same_verdict_and_to
     let dana = Developer::new(cluster, "dana");
     dana.may(&["create"], "apps", "deployments", &shop.name);
     let object = workload(Kind::Deployment, pod("nginx"));
-    dana.writes(&[object.clone()]);
+    dana.writes(std::slice::from_ref(&object));
     let refused = dana.runs(&format!("kubectl create -f file.json -n {}", shop.name)).exits(1);
     let expected = ["kubectl create", "podgate scan file.json"];
     follow(&dana, &refused.stderr, &object, &expected);
@@ -110,7 +110,7 @@ fn who_applies_is_told_to_apply(cluster: &Cluster) {
     erin.may(&["get", "create", "patch"], "apps", "deployments", &shop.name);
     let object = workload(Kind::Deployment, pod("nginx"));
     for server_side in ["", " --server-side"] {
-        erin.writes(&[object.clone()]);
+        erin.writes(std::slice::from_ref(&object));
         let line = format!("kubectl apply{server_side} -f file.json -n {}", shop.name);
         let refused = erin.runs(&line).exits(1);
         follow(&erin, &refused.stderr, &object, &["kubectl apply", "podgate scan file.json"]);
@@ -118,7 +118,7 @@ fn who_applies_is_told_to_apply(cluster: &Cluster) {
     // An update is refused, and named, in the same way.
     erin.writes(&[workload(Kind::Deployment, pod("nginx:1.29"))]);
     erin.runs(&format!("kubectl apply -f file.json -n {}", shop.name)).exits(0);
-    erin.writes(&[object.clone()]);
+    erin.writes(std::slice::from_ref(&object));
     let refused = erin.runs(&format!("kubectl apply -f file.json -n {}", shop.name)).exits(1);
     follow(&erin, &refused.stderr, &object, &["kubectl apply", "podgate scan file.json"]);
 }

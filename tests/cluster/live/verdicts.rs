@@ -170,7 +170,7 @@ fn a_protected_namespace_is_judged_by_neither(cluster: &Cluster) {
     eventually("the default ServiceAccount", || {
         cluster.plane.kubectl(&["get", "serviceaccount", "default", "-n", GUARDED]).result()
     });
-    guarded.name = GUARDED.to_owned();
+    GUARDED.clone_into(&mut guarded.name);
     // As the chart has it; --register leaves out the namespaces of the cluster itself only.
     let left_out = json!({"matchExpressions": [{
         "key": "kubernetes.io/metadata.name", "operator": "NotIn",
