@@ -35,7 +35,7 @@ fn no_word_of_a_policy_reaches_a_terminal_as_a_control_character() {
         let mut lines = Vec::new();
         if mode == "enforce" {
             lines.extend(answer["status"]["message"].as_str().unwrap().lines());
-            assert_eq!(lines.len(), 5, "{lines:?}");
+            assert_eq!(lines.len(), 6, "{lines:?}");
         } else {
             lines.push(answer["warnings"][0].as_str().unwrap());
         }
