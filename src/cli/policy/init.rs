@@ -98,14 +98,20 @@ impl InitArgs {
     fn next(&self, name: &str) -> String {
         let path = |folder: &str| self.dir.join(folder).display().to_string();
         let (policies, tests) = (path("policies"), path("policy-tests"));
-        let mut next = format!(
-            "Next:
-  podgate policy test {tests} --coverage    runs the tests
-  podgate scan --policy {policies}          what the policy finds in your manifests
-  podgate policy preview {policies}         what it would deny in your cluster
-  podgate policy import {policies}          writes it into the cluster, where it audits
-Set enforcementMode in {policies}/{name}.yaml to enforce when nothing that runs violates it.
-"
+        let commands = [
+            (format!("policy test {tests} --coverage"), "runs the tests"),
+            (format!("scan --policy {policies}"), "what the policy finds in your manifests"),
+            (format!("policy preview {policies}"), "what it would deny in your cluster"),
+            (format!("policy import {policies}"), "writes it into the cluster, where it audits"),
+        ];
+        let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
+        let mut next = "Next:\n".to_owned();
+        for (command, what) in commands {
+            let _ = writeln!(next, "  podgate {command:width$}  {what}");
+        }
+        let _ = writeln!(
+            next,
+            "Set enforcementMode in {policies}/{name}.yaml to enforce when nothing that runs violates it."
         );
         if matches!(self.ci, Some(Ci::Gitlab)) {
             next.push_str("Add to .gitlab-ci.yml: include: [{local: .gitlab/podgate.yml}]\n");
