@@ -6,11 +6,10 @@ use super::cel;
 use super::library::{LIBRARY, Of};
 use super::operand::has_wildcard;
 use super::part::{ALL_CONTAINERS, Fit, Part, Reason, TEMPLATES, object};
-use super::resources::{
-    NAMESPACE_NAME, expressions, in_list, in_namespace, labels_in_cel, namespaces_out,
-};
+use super::resources::{expressions, in_list, in_namespace, labels_in_cel, namespaces_out};
 use super::source::{Source, of_kind};
 use super::value::{Fields, text};
+use crate::policy::scope::NAME_LABEL;
 use crate::policy::vap::expression::text as literal;
 
 /// A mutation of Gatekeeper.
@@ -95,7 +94,7 @@ fn matching(part: &mut Part, matching: &Value) -> Result<(), Reason> {
     if namespaces.iter().any(|it| has_wildcard(it)) {
         part.draft.when.push(in_namespace(&namespaces));
     } else if !namespaces.is_empty() {
-        part.draft.selector.push(in_list(NAMESPACE_NAME, namespaces));
+        part.draft.selector.push(in_list(NAME_LABEL, namespaces));
     }
     namespaces_out(part, &matching.at("/excludedNamespaces").texts());
     part.draft.selector.extend(expressions(matching.at("/namespaceSelector"))?);

@@ -5,9 +5,8 @@ use serde_json::Value;
 use super::operand::{has_wildcard, wildcard};
 use super::part::{Fit, Part, Reason, TEMPLATES, exemption, object};
 use super::value::{Fields, text};
+use crate::policy::scope::NAME_LABEL;
 use crate::policy::vap::expression::{any, text as literal, texts};
-
-pub(super) const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The kinds whose templates podgate judges, and Kyverno with its generated rules.
 const WORKLOADS: [&str; 7] = [
@@ -152,7 +151,7 @@ fn matches(part: &mut Part, resources: &Value) -> Result<(), Reason> {
         if namespaces.iter().any(|it| has_wildcard(it)) {
             part.draft.when.push(in_namespace(&namespaces));
         } else {
-            let expression = in_list(NAMESPACE_NAME, namespaces);
+            let expression = in_list(NAME_LABEL, namespaces);
             part.draft.selector.push(expression);
         }
     }

@@ -11,9 +11,7 @@ use crate::admission::registration::{VALIDATE_WEBHOOK, WEBHOOK_SUFFIX};
 use crate::certs::configuration::WebhookKind;
 use crate::clusters::Cluster;
 use crate::policy::protected::Protected;
-
-/// The label that Kubernetes maintains on each namespace, and that no user can change.
-pub(super) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+use crate::policy::scope::NAME_LABEL;
 
 /// A configuration of either kind.
 #[derive(Deserialize)]

@@ -7,6 +7,9 @@ use kube::core::{Selector, SelectorExt};
 
 use super::rule::InvalidField;
 
+/// The label with a namespace's name, which Kubernetes maintains on each namespace and no user can change.
+pub const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
 /// The namespaces a policy judges.
 #[derive(Clone, Debug)]
 pub enum Scope {

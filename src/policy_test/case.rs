@@ -14,6 +14,7 @@ use crate::findings::{Fault, FaultKind};
 use crate::policy::grace::ControllerUsers;
 use crate::policy::object::Object;
 use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
+use crate::policy::scope::NAME_LABEL;
 use crate::policy::subject::Subject;
 use crate::policy::text::{clip, quote};
 use crate::policy::workload::Kind;
@@ -121,7 +122,7 @@ fn judged(set: &PolicySet, case: &Case, object: &Value) -> Result<Judged, String
 fn set(test: &PolicyTest, case: &Case) -> PolicySet {
     let mut labels: BTreeMap<_, _> = case.labels.clone();
     // The API server gives every namespace its name as a label.
-    labels.insert("kubernetes.io/metadata.name".to_owned(), case.namespace.clone());
+    labels.insert(NAME_LABEL.to_owned(), case.namespace.clone());
     let known = NamespaceMetadata { labels, ..NamespaceMetadata::default() };
     let namespaces = Namespaces::from([(case.namespace.clone(), known)]);
     let policies = test.policies.iter().map(|it| Arc::clone(&it.policy));

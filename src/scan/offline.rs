@@ -16,6 +16,7 @@ use crate::manifests::node::{Content, Node};
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
 use crate::policy::protected::Protected;
+use crate::policy::scope::NAME_LABEL;
 use crate::policy::score::{Costs, Loss, Tally, Workload};
 use crate::policy::workload::Kind;
 
@@ -100,7 +101,7 @@ fn namespaces_in(text: &str) -> Namespaces {
     }
     // The API server gives every namespace its name as a label.
     for (name, metadata) in &mut namespaces {
-        metadata.labels.insert("kubernetes.io/metadata.name".to_owned(), name.clone());
+        metadata.labels.insert(NAME_LABEL.to_owned(), name.clone());
     }
     namespaces
 }

@@ -3,9 +3,10 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::super::configurations::{InstalledWebhook, NAME_LABEL};
+use super::super::configurations::InstalledWebhook;
 use super::check::{Check, CheckSubject};
 use crate::admission::registration::{ALIVE_WEBHOOK, MUTATE_WEBHOOK, VALIDATE_WEBHOOK};
+use crate::policy::scope::NAME_LABEL;
 
 /// The settings that keep objects from podgate: warnings, since an admin may have intended them.
 pub(super) fn faults(title: &str, webhook: &InstalledWebhook) -> Vec<Check> {

@@ -8,11 +8,9 @@ use serde_json::{Value, json};
 
 use super::super::compile::Policy;
 use super::super::protected::Protected;
-use super::super::scope::{Scope, Selection};
+use super::super::scope::{NAME_LABEL, Scope, Selection};
 use super::super::text::hash;
 
-/// The label with a namespace's name, which Kubernetes maintains and no tenant can change.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// The digits of a name's hash.
 const DIGITS: usize = 10;
 
