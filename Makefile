@@ -45,7 +45,7 @@ test-html: ## The pages of -o html in a headless Chromium, with axe-core; instal
 	tests/tools/axe.sh > /dev/null
 	$(CARGO) test --test html
 
-soak: binary control-plane ## The chart's suites, CEL's, those of compiled policies and of the floor, with those that take long (half an hour more), and mutants
+soak: binary control-plane ## The chart's suites, CEL's, those of compiled policies and of the floor, with those that take long (half an hour more), all with pods as JSON, and mutants
 	tests/tools/tool.sh helm3 > /dev/null
 	tests/tools/tool.sh helm4 > /dev/null
 	tests/tools/debian.sh prometheus prometheus > /dev/null
@@ -53,6 +53,7 @@ soak: binary control-plane ## The chart's suites, CEL's, those of compiled polic
 	$(CARGO) test --test cluster -- cel:: --include-ignored
 	$(CARGO) test --test cluster -- in_tree:: --include-ignored
 	$(CARGO) test --test cluster -- floor:: --include-ignored
+	PODGATE_ENCODING=json $(CARGO) test --test cluster
 	tests/tools/mutants.sh
 
 alerts: ## Recording rules and alerts: valid, and each alert fires when it should

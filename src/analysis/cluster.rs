@@ -64,7 +64,8 @@ pub async fn analyze(
     let default_checks = PolicySet::default_checks();
     let mut analyzer = Analyzer::new(&policies, &default_checks, wanted.names.clone(), now);
 
-    let unread = read(cluster, &wanted, Kind::Pod, |pod| analyzer.pod(pod)).await?;
+    let cluster = if policies.reads_documents() { cluster.clone() } else { cluster.compact() };
+    let unread = read(&cluster, &wanted, Kind::Pod, |pod| analyzer.pod(pod)).await?;
     for (name, message) in &unread {
         analyzer.leave_out(name, &format!("its pods cannot be read: {message}"));
     }
@@ -75,7 +76,7 @@ pub async fn analyze(
         return Err(ClusterError::Forbidden(all.join("; ")).into());
     }
     wanted.names.retain(|name| !unread.contains_key(name));
-    let unseen = workloads(cluster, &wanted, &mut analyzer).await?;
+    let unseen = workloads(&cluster, &wanted, &mut analyzer).await?;
 
     let mut analysis = analyzer.finish();
     let incomplete = found.faults.iter().any(|fault| fault.kind != FaultKind::NotServed);

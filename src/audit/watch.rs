@@ -22,6 +22,7 @@ use super::pod::ObservedPod;
 use super::workload::ObservedWorkload;
 use crate::api::BundleName;
 use crate::client::backoff::Doubling;
+use crate::client::compact::compact;
 use crate::client::resource;
 use crate::clusters::cause;
 use crate::metrics::AuditMetrics;
@@ -305,14 +306,15 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     status.code == 403
 }
 
-/// Watches pods and every kind of workloads.
+/// Watches pods and every kind of workloads; as protobuf, unless whole objects are needed.
 fn watch_all(client: &Client, whole: bool) -> Events {
+    let client = if whole { client.clone() } else { compact(client) };
     let pods = if whole {
         watch_kind(Api::all(client.clone()), Kind::Pod, Watched::Whole)
     } else {
         watch_kind(Api::all(client.clone()), Kind::Pod, Watched::Cut)
     };
-    let workloads = MAKERS.into_iter().map(|kind| watch_workloads(client, kind));
+    let workloads = MAKERS.into_iter().map(|kind| watch_workloads(&client, kind));
     select_all(workloads.chain([pods])).boxed()
 }
 

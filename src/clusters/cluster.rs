@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::{Client, Config, Resource};
 
 use super::error::{ClusterError, cause};
+use crate::client::compact::compact;
 use crate::client::list::list;
 
 /// A DNS name that every API server's certificate has, because pods use it.
@@ -41,6 +42,11 @@ impl Cluster {
         config.tls_server_name = Some(API_SERVER.to_owned());
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         Client::try_from(config).ok()
+    }
+
+    /// The same cluster with a client for pods and workloads alone; see [`compact()`].
+    pub fn compact(&self) -> Self {
+        Self { client: compact(&self.client), ..self.clone() }
     }
 
     /// Lists objects; see [`list()`].

@@ -20,6 +20,7 @@ mod cel;
 mod certificates;
 mod cluster_commands;
 mod developer;
+mod encodings;
 mod fleet;
 mod floor;
 mod footprint;
@@ -69,6 +70,7 @@ const SUITES: &[Named] = suites![
     cel,
     cluster_commands,
     developer,
+    encodings,
     gitops,
     in_tree,
     install,
