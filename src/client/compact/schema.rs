@@ -78,6 +78,7 @@ const STATUS: &[Field] = &[
 
 const METADATA: &[Field] = &[
     field(1, "name", Text),
+    field(2, "generateName", Text),
     field(3, "namespace", Text),
     field(6, "resourceVersion", Text),
     field(8, "creationTimestamp", Time),
