@@ -139,6 +139,11 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A fault of the input.
+    pub(crate) fn input(place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { place: place.into(), message: message.into(), kind: FaultKind::Input }
+    }
+
     /// A fault of a cluster.
     pub(crate) fn cluster(place: &str, message: impl Into<String>) -> Self {
         Self { place: place.to_owned(), message: message.into(), kind: FaultKind::Cluster }

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use self::ignore::Patterns;
-use crate::findings::{Fault, FaultKind, PassedOver};
+use crate::findings::{Fault, PassedOver};
 use crate::manifests::documents;
 use crate::manifests::error::ManifestError;
 
@@ -99,8 +99,7 @@ impl Input {
 
 /// The fault of bytes that are no text.
 pub(crate) fn no_text(name: &str, error: ManifestError) -> Fault {
-    let place = format!("{name}:{}", error.at);
-    Fault { place, message: error.message, kind: FaultKind::Input }
+    Fault::input(format!("{name}:{}", error.at), error.message)
 }
 
 /// Finds the files of paths: a file, a folder with everything below it, or `-` for stdin. The order is that of the
@@ -125,10 +124,7 @@ pub fn find_manifests(paths: &[PathBuf], exclude: &[String]) -> Found {
     let mut found = Search { repository: true, working, ..Search::default() };
     match Patterns::parse(Path::new("."), exclude.iter().map(String::as_str)) {
         Ok(patterns) => found.excluded = Some(patterns),
-        Err((_, message)) => {
-            let place = "--exclude".to_owned();
-            found.faults.push(Fault { place, message, kind: FaultKind::Input });
-        }
+        Err((_, message)) => found.faults.push(Fault::input("--exclude", message)),
     }
     found.paths(paths);
     Found { inputs: found.inputs, faults: found.faults, passed_over: found.passed_over }
@@ -210,8 +206,7 @@ impl Search {
         let patterns = Patterns::parse(folder, text.lines());
         patterns
             .map_err(|(line, message)| {
-                let place = format!("{}:{line}", name(&path));
-                self.faults.push(Fault { place, message, kind: FaultKind::Input });
+                self.faults.push(Fault::input(format!("{}:{line}", name(&path)), message));
             })
             .ok()
     }
@@ -329,18 +324,16 @@ fn is_manifest(path: &Path) -> bool {
 
 /// A folder without manifests is a fault: a scan that judges nothing must not look like one without violations.
 fn empty(path: &Path) -> Fault {
-    let message = "it has no .yaml, .yml or .json file".to_owned();
-    Fault { place: path.display().to_string(), message, kind: FaultKind::Input }
+    Fault::input(path.display().to_string(), "it has no .yaml, .yml or .json file")
 }
 
 fn too_large(name: &str) -> Fault {
-    let message = format!("it is larger than {} MiB; split it", MAX_FILE >> 20);
-    Fault { place: name.to_owned(), message, kind: FaultKind::Input }
+    Fault::input(name, format!("it is larger than {} MiB; split it", MAX_FILE >> 20))
 }
 
 fn unreadable(name: &str, error: &std::io::Error) -> Fault {
     let message = format!("cannot read it: {error}");
-    Fault { place: name.to_owned(), message, kind: FaultKind::Cluster }
+    Fault::cluster(name, message)
 }
 
 #[cfg(test)]

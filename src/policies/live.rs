@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::list::{ClusterPolicies, Unusable};
 use super::namespaces;
 use crate::clusters::{Cluster, ClusterError};
-use crate::findings::{Fault, FaultKind};
+use crate::findings::Fault;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{NamespaceMetadata, Namespaces};
 
@@ -70,13 +70,11 @@ impl InForce {
                     self.namespaces.insert(name.clone(), applied(live, given));
                 }
                 (Ok(None), Some(given)) => drop(self.namespaces.insert(name.clone(), given)),
-                (Ok(None), None) => self.faults.push(Fault {
-                    place: name.clone(),
-                    message: "there is no such namespace in the cluster or in the input, so the API server refuses what is \
-                              in it; create it first, or choose another with -n"
-                        .to_owned(),
-                    kind: FaultKind::Input,
-                }),
+                (Ok(None), None) => self.faults.push(Fault::input(
+                    name.clone(),
+                    "there is no such namespace in the cluster or in the input, so the API server refuses what is \
+                              in it; create it first, or choose another with -n",
+                )),
                 (Err(error), _) if is_forbidden(&error) => self.unread(name),
                 (Err(error), _) => return Err(cluster.explain(error)),
             }

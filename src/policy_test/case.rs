@@ -10,7 +10,7 @@ use super::results::{CaseResult, Failure, Results};
 use super::review::{Observed, review};
 use super::update::Edits;
 use super::{agreement, compare};
-use crate::findings::{Fault, FaultKind};
+use crate::findings::Fault;
 use crate::policy::grace::ControllerUsers;
 use crate::policy::object::Object;
 use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
@@ -61,7 +61,7 @@ pub(super) fn run(test: &PolicyTest, results: &mut Results, edits: &mut Edits) {
                 Err(message) => {
                     let place = format!("{}:{}", test.file, case.line);
                     let message = format!("case {}: {message}", quote(&case.name));
-                    results.faults.push(Fault { place, message, kind: FaultKind::Input });
+                    results.faults.push(Fault::input(place, message));
                 }
             }
         }

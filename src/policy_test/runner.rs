@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::results::{Results, Update};
 use super::update::Edits;
 use super::{case, file};
-use crate::findings::{Fault, FaultKind};
+use crate::findings::Fault;
 use crate::inputs::{Input, Origin};
 use crate::manifests::documents::{self, Manifest};
 use crate::manifests::error::ManifestError;
@@ -42,7 +42,7 @@ fn run_input(input: &Input, update: bool) -> Result<Results, Fault> {
     }
     if bytes.len() as u64 > file::MAX_FILE {
         let message = format!("it is larger than {} MiB; split the test", file::MAX_FILE >> 20);
-        return Err(fault(input.name.clone(), message));
+        return Err(Fault::input(input.name.clone(), message));
     }
     let text = documents::text(&bytes).map_err(|error| refused(input, error))?;
     let mut file =
@@ -111,16 +111,12 @@ impl TestsOfFile<'_> {
 }
 
 fn refused(input: &Input, error: ManifestError) -> Fault {
-    fault(format!("{}:{}", input.name, error.at), error.message)
-}
-
-fn fault(place: String, message: String) -> Fault {
-    Fault { place, message, kind: FaultKind::Input }
+    Fault::input(format!("{}:{}", input.name, error.at), error.message)
 }
 
 /// The fault of a file that a person named, and that has no test.
 fn none(input: &Input) -> Fault {
-    fault(input.name.clone(), format!("there is no {} in it", file::KIND))
+    Fault::input(input.name.clone(), format!("there is no {} in it", file::KIND))
 }
 
 /// Whether bytes contain others. A file of another program costs no more than this.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::manifest::{JudgedWorkload, ManifestJudge, input_fault};
 use super::passed_over::{self, Source};
-use crate::findings::{Fault, FaultKind};
+use crate::findings::Fault;
 use crate::manifests::documents::{self, Manifest};
 use crate::manifests::edit::{self, Edit};
 use crate::manifests::error::ManifestError;
@@ -135,11 +135,8 @@ fn apply(text: &str, objects: Vec<ObjectFix>, fixed: &mut Fixed) {
     } else {
         text.clone_into(&mut fixed.text);
         let place = objects.iter().find(|fix| fix.patch.is_some()).map(|fix| fix.place.clone());
-        fixed.faults.push(Fault {
-            place: place.unwrap_or_default(),
-            message: "it shares text with something that must not change; apply the patch instead: podgate fix -o patch".to_owned(),
-            kind: FaultKind::Input,
-        });
+        let message = "it shares text with something that must not change; apply the patch instead: podgate fix -o patch";
+        fixed.faults.push(Fault::input(place.unwrap_or_default(), message));
     }
     fixed.patches = objects.into_iter().filter_map(|fix| fix.patch).collect();
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::passed_over::{self, Source};
 use crate::cel::tree::Tree;
-use crate::findings::{Fault, FaultKind, PassedOver, Unjudged, Violation};
+use crate::findings::{Fault, PassedOver, Unjudged, Violation};
 use crate::manifests::documents::{self, Manifest};
 use crate::manifests::error::{Cause, ManifestError};
 use crate::policy::decision::{Effected, effects, worst_first};
@@ -320,6 +320,5 @@ fn patch_of(object: &Value, fix: &Fix) -> Option<Value> {
 }
 
 pub(super) fn input_fault(file: &str, error: ManifestError) -> Fault {
-    let ManifestError { at, message, .. } = error;
-    Fault { place: format!("{file}:{at}"), message, kind: FaultKind::Input }
+    Fault::input(format!("{file}:{}", error.at), error.message)
 }

@@ -15,7 +15,7 @@ use self::chart::{Chart, Charts};
 use self::kustomization::Kustomizations;
 use self::program::Program;
 use super::offline::in_parallel;
-use crate::findings::{Fault, FaultKind, PassedOver, Unjudged};
+use crate::findings::{Fault, PassedOver, Unjudged};
 use crate::inputs::{Input, Origin, RenderedFrom};
 use crate::policy::text::count;
 
@@ -178,7 +178,7 @@ impl Repository {
                 true
             }
             Err(message) => {
-                self.faults.push(Fault { place, message, kind: FaultKind::Input });
+                self.faults.push(Fault::input(place, message));
                 false
             }
         }

@@ -8,7 +8,7 @@ use super::super::diagnostics;
 use super::super::failure::Failure;
 use super::super::output::{self, Versioned};
 use crate::convert::{self, Conversion, Fit, Source};
-use crate::findings::{Fault, FaultKind};
+use crate::findings::Fault;
 use crate::gitops::{folder, yaml};
 use crate::inputs;
 use crate::manifests::documents;
@@ -126,11 +126,10 @@ fn read(paths: &[PathBuf]) -> (Vec<Source>, Vec<Fault>) {
                         object: manifest.node.to_json(),
                     }),
                     Err(error) if error.cause == Cause::NoObject && !named => {}
-                    Err(error) => faults.push(Fault {
-                        place: format!("{}:{}", input.name, error.at),
-                        message: error.message,
-                        kind: FaultKind::Input,
-                    }),
+                    Err(error) => {
+                        let place = format!("{}:{}", input.name, error.at);
+                        faults.push(Fault::input(place, error.message));
+                    }
                 }
             }
         });

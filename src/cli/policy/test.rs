@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::super::diagnostics;
 use super::super::failure::Failure;
 use super::super::output;
-use crate::findings::{Fault, FaultKind};
+use crate::findings::Fault;
 use crate::inputs::{self, Found};
 use crate::policy::text::count;
 use crate::policy_test::results::Results;
@@ -67,9 +67,8 @@ impl TestArgs {
         results.faults.splice(0..0, faults);
         if results.cases.is_empty() && results.faults.is_empty() {
             let paths: Vec<_> = self.paths.iter().map(|it| it.display().to_string()).collect();
-            let message = "there is no PolicyTest in it; podgate policy init writes one".to_owned();
-            let fault = Fault { place: paths.join(", "), message, kind: FaultKind::Input };
-            results.faults.push(fault);
+            let message = "there is no PolicyTest in it; podgate policy init writes one";
+            results.faults.push(Fault::input(paths.join(", "), message));
         }
         for update in &results.updates {
             let path = inputs.get(update.input).and_then(|it| it.path());
