@@ -1,6 +1,7 @@
 //! `make bench`: the cost of the audit, on a real kube-apiserver with real pods of about 9 KB: memory, the time to the
-//! first full audit against a bare paged LIST in the same run, and the CPU time of one event of a pod and of a
-//! Deployment, each at several numbers of pods. `PODS=1000,10000` sets other numbers.
+//! first full audit against bare LISTs in the same run (paged JSON, decoded; the same, not decoded; protobuf at once,
+//! not decoded), `podgate analyze` against `kubectl get pods -A -o json`, and the CPU time of one event of a pod and of
+//! a Deployment, each at several numbers of pods. `PODS=1000,10000` sets other numbers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,10 +18,10 @@ mod objects;
 mod support;
 
 use std::fmt::Debug;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
@@ -61,7 +62,7 @@ fn main() {
         load::PODS_OF_A_WORKLOAD
     );
     println!(
-        "   pods   RSS MiB  peak MiB  B a pod   picture s   LIST s  ratio   raw LIST s  pod event µs  Deployment event µs"
+        "   pods   RSS MiB  peak MiB  B a pod   picture s   LIST s  ratio   raw LIST s  protobuf LIST s  analyze s  kubectl s  pod event µs  Deployment event µs"
     );
     let (mut made, mut empty) = (0, 0);
     for pods in sizes {
@@ -73,13 +74,13 @@ fn main() {
             pod
         }));
         made = pods;
-        let figures = measure(&runtime, &client, &kubeconfig, pods);
+        let figures = measure(&runtime, &client, &plane, pods);
         if pods == 0 {
             empty = figures.resident;
         }
         let each = (figures.resident.saturating_sub(empty) * 1024).checked_div(pods as u64);
         println!(
-            "{pods:>7} {:>9.1} {:>9.1} {:>8} {:>11.2} {:>8.2} {:>6.2} {:>12.2} {:>13.0} {:>20.0}",
+            "{pods:>7} {:>9.1} {:>9.1} {:>8} {:>11.2} {:>8.2} {:>6.2} {:>12.2} {:>16.2} {:>10.2} {:>10.2} {:>13.0} {:>20.0}",
             figures.resident as f64 / 1024.0,
             figures.peak as f64 / 1024.0,
             each.unwrap_or(0),
@@ -87,6 +88,9 @@ fn main() {
             figures.list,
             figures.picture / figures.list,
             figures.raw_list,
+            figures.protobuf_list,
+            figures.analyze,
+            figures.kubectl,
             figures.pod_event * 1e6,
             figures.workload_event * 1e6,
         );
@@ -100,6 +104,9 @@ struct Figures {
     picture: f64,
     list: f64,
     raw_list: f64,
+    protobuf_list: f64,
+    analyze: f64,
+    kubectl: f64,
     /// CPU time.
     pod_event: f64,
     workload_event: f64,
@@ -108,18 +115,29 @@ struct Figures {
 fn measure(
     runtime: &tokio::runtime::Runtime,
     client: &Client,
-    kubeconfig: &Path,
+    plane: &ControlPlane,
     pods: usize,
 ) -> Figures {
+    let kubeconfig = plane.kubeconfig("admin");
     // Lists before and after, so that a slow moment of the machine affects both.
     let before = runtime.block_on(list(client));
     let raw_list = runtime.block_on(raw_list(client));
+    let protobuf_list = runtime.block_on(protobuf_list(client));
+    let kubectl = timed(|| {
+        plane.kubectl(&["get", "pods", "--all-namespaces", "--output=json"]).ok();
+    });
+    let admin = kubeconfig.to_str().unwrap();
+    let analyze = timed(|| {
+        let ran =
+            binary::run(&["analyze", "-o", "json", "--fail-on", "never", "--kubeconfig", admin]);
+        assert!(ran.status.success(), "{}", text(&ran.stderr));
+    });
     let mut podgate = binary::command();
     podgate
         .env("MIMALLOC_PURGE_DELAY", "0")
         .arg("reconcile")
         .arg("--kubeconfig")
-        .arg(kubeconfig)
+        .arg(&kubeconfig)
         .args(["--lease-namespace", &format!("bench-{pods}"), "--metrics-listen", "127.0.0.1:0"])
         .stdout(Stdio::null());
     let podgate = Podgate::start_by(podgate, "serving");
@@ -155,7 +173,18 @@ fn measure(
             |tag| json!({"spec": {"template": image(tag)}}),
         ));
     }
-    Figures { resident, peak, picture, list, raw_list, pod_event, workload_event }
+    Figures {
+        resident,
+        peak,
+        picture,
+        list,
+        raw_list,
+        protobuf_list,
+        analyze,
+        kubectl,
+        pod_event,
+        workload_event,
+    }
 }
 
 /// Changes the image of a pod or template repeatedly, to one that violates a rule and back; returns the CPU seconds of
@@ -234,6 +263,23 @@ async fn raw_list(client: &Client) -> f64 {
             None => return started.elapsed().as_secs_f64(),
         }
     }
+}
+
+/// Reads all pods as protobuf, at once, and decodes nothing.
+async fn protobuf_list(client: &Client) -> f64 {
+    let request = axum::http::Request::get("/api/v1/pods");
+    let request = request.header("Accept", "application/vnd.kubernetes.protobuf");
+    let started = Instant::now();
+    let answer = client.send(request.body(Vec::new().into()).unwrap()).await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
+    answer.into_body().collect().await.unwrap();
+    started.elapsed().as_secs_f64()
+}
+
+fn timed(work: impl FnOnce()) -> f64 {
+    let started = Instant::now();
+    work();
+    started.elapsed().as_secs_f64()
 }
 
 async fn prepare(client: &Client, sizes: &[usize]) {
