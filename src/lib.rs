@@ -71,7 +71,7 @@ pub(crate) mod leader;
 pub mod manifests;
 pub mod metrics;
 pub mod nonce;
-mod policies;
+pub mod policies;
 pub mod policy;
 #[cfg(feature = "authoring")]
 pub mod policy_test;

@@ -16,7 +16,7 @@ use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
 
 /// The state of the watches: policies, cluster policies and namespaces.
 #[derive(Default)]
-pub(super) struct PolicyIndex {
+pub struct PolicyIndex {
     policies: Known<Arc<Policy>>,
     cluster_policies: Known<Arc<Policy>>,
     namespaces: Known<NamespaceMetadata>,
