@@ -166,7 +166,7 @@ impl Replica {
                 "spec": {"containers": [{"name": "web", "image": "ghcr.io/example/web:latest"}]},
                 "status": {"phase": "Running"},
             });
-            self.audit.pod::<false>(&serde_json::from_value(pod).unwrap(), now);
+            self.audit.pod::<false>(&serde_json::from_str(&pod.to_string()).unwrap(), now);
         }
         for kind in MAKERS.into_iter().chain([Kind::Pod]) {
             self.audit.list_ends(kind, now);
