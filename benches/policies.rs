@@ -135,7 +135,8 @@ impl Default for Replica {
 impl Replica {
     /// As the watch of policies does.
     fn publish(&mut self) {
-        let set = Arc::new(self.index.snapshot());
+        let before = self.in_force.load_full().unwrap_or_default();
+        let set = Arc::new(self.index.set_after(&before));
         self.metrics.policies.loaded(&set, 0);
         self.in_force.store(Some(set));
     }
