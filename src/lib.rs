@@ -34,7 +34,7 @@
 //!   `beat` says that podgate is heard; `status` writes whether they are there.
 //! - Graceful shutdown: `runtime::signals` → `runtime` → `admission::server` drains, and `leader` releases the Lease.
 //! - The policies of a cluster: `policies::watch` → `policies::index` → `policy::in_force` → `policy::compile` →
-//!   `policy::policy_set`.
+//!   `policy::policy_set`, made from the set before it → `policy::plan`, for each namespace.
 //! - Policies for the API server itself: `policy::vap::groups` → `policy::vap`, from the CEL form in each rule's file →
 //!   `cli::policy`.
 //! - The policies of a git repository: `policies::files` → `manifests::policy_file` → `manifests::canonical` →
@@ -71,7 +71,7 @@ pub(crate) mod leader;
 pub mod manifests;
 pub mod metrics;
 pub mod nonce;
-mod policies;
+pub mod policies;
 pub mod policy;
 #[cfg(feature = "authoring")]
 pub mod policy_test;

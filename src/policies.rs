@@ -2,7 +2,7 @@
 //! ([`files`]). [`live`] reads what is in force in some namespaces.
 
 pub mod files;
-mod index;
+pub mod index;
 pub mod list;
 pub mod live;
 pub mod namespaces;

@@ -43,6 +43,7 @@ pub mod object;
 pub mod observed;
 pub(crate) mod owner;
 pub mod patch;
+pub mod plan;
 pub(crate) mod pod_schema;
 pub mod pod_status;
 pub(crate) mod pointer;

@@ -24,7 +24,8 @@ use crate::policy::engine::{Exempt, Finding, Judgement, judge, judge_as_created,
 use crate::policy::grace::ControllerUsers;
 use crate::policy::inherited::{Before, Old};
 use crate::policy::message;
-use crate::policy::policy_set::{EvaluationPlan, PolicySet};
+use crate::policy::plan::EvaluationPlan;
+use crate::policy::policy_set::PolicySet;
 use crate::policy::recheck::{KubectlVerb, Recheck, ScanAs};
 use crate::policy::rule::Breach;
 use crate::policy::subject::Subject;

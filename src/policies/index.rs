@@ -16,10 +16,10 @@ use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
 
 /// The state of the watches: policies, cluster policies and namespaces.
 #[derive(Default)]
-pub(super) struct PolicyIndex {
+pub struct PolicyIndex {
     policies: Known<Arc<Policy>>,
     cluster_policies: Known<Arc<Policy>>,
-    namespaces: Known<NamespaceMetadata>,
+    namespaces: Known<Arc<NamespaceMetadata>>,
 }
 
 /// The known objects of one kind.
@@ -55,7 +55,7 @@ impl PolicyIndex {
     pub fn namespace(&mut self, event: Event<PartialObjectMeta<Namespace>>) -> bool {
         self.namespaces.apply(event, |known, namespace| {
             // Namespaces change far more often than their labels and annotations.
-            let read = NamespaceMetadata::from(&namespace);
+            let read = Arc::new(NamespaceMetadata::from(&namespace));
             (known != Some(&read)).then_some(Read { in_force: Some(read), fault: None })
         })
     }
@@ -77,13 +77,13 @@ impl PolicyIndex {
         Arc::new(all.map(|(key, fault)| (key.clone(), fault.clone())).collect())
     }
 
-    /// The set of the policies in force.
-    pub fn snapshot(&self) -> PolicySet {
+    /// The set of the policies in force, made from the set of before.
+    pub fn set_after(&self, before: &PolicySet) -> PolicySet {
         let policies =
             self.policies.in_force.values().chain(self.cluster_policies.in_force.values());
         let namespaces = self.namespaces.in_force.iter();
-        let namespaces = namespaces.map(|(key, known)| (key.name.clone(), known.clone()));
-        PolicySet::new(policies.cloned(), Arc::new(namespaces.collect()))
+        let namespaces = namespaces.map(|(key, known)| (key.name.as_str(), known));
+        before.updated(policies.cloned(), namespaces)
     }
 }
 
@@ -179,6 +179,9 @@ fn read(known: Option<&Arc<Policy>>, object: &DynamicObject) -> Option<Read<Arc<
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::EnforcementMode;
@@ -218,8 +221,12 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap()
     }
 
+    fn snapshot(index: &PolicyIndex) -> PolicySet {
+        index.set_after(&PolicySet::default())
+    }
+
     fn names(index: &PolicyIndex, namespace: &str) -> Vec<String> {
-        let set = index.snapshot();
+        let set = snapshot(index);
         let plan = set.covering(Some(namespace)).unwrap();
         plan.policies().iter().map(|it| it.name.clone()).collect()
     }
@@ -268,7 +275,7 @@ mod tests {
                 }
                 index.policy(Event::Apply(kept("a", &bad, &enforce)));
                 assert_eq!(index.count(), (1, 1), "{bad}");
-                let set = index.snapshot();
+                let set = snapshot(&index);
                 let mode = set.covering(Some("shop")).unwrap().policies().first().map(|it| it.mode);
                 assert_eq!(mode, Some(EnforcementMode::Enforce), "{bad}, seen: {seen}");
                 index.policy(Event::Apply(policy("a", &json!({}))));
@@ -288,7 +295,7 @@ mod tests {
         assert_eq!(index.count(), (1, 1), "what compiles of it is in force");
         assert!(!index.policy(Event::Apply(policy("a", &bad))), "nothing is new");
         assert!(index.policy(Event::Apply(kept("a", &bad, &json!({})))));
-        assert_eq!(index.snapshot().policies()[0].mode, EnforcementMode::Audit);
+        assert_eq!(snapshot(&index).policies()[0].mode, EnforcementMode::Audit);
         let unknown_operator =
             json!({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Maybe"}]}});
         assert!(index.cluster_policy(Event::Apply(cluster_policy("b", &unknown_operator))));
@@ -300,15 +307,33 @@ mod tests {
         let mut index = PolicyIndex::default();
         listed(&mut index);
         assert!(index.policy(Event::Apply(policy("a", &json!({})))));
-        let before = Arc::clone(&index.snapshot().policies()[0]);
+        let before = Arc::clone(&snapshot(&index).policies()[0]);
         assert!(!index.policy(Event::Apply(policy("a", &json!({})))));
-        assert!(Arc::ptr_eq(&before, &index.snapshot().policies()[0]));
+        assert!(Arc::ptr_eq(&before, &snapshot(&index).policies()[0]));
         let bad = json!({"enforcementMode": "strict"});
         assert!(index.policy(Event::Apply(policy("a", &bad))));
         assert!(!index.policy(Event::Apply(policy("a", &bad))), "the fault is known");
         assert_eq!(index.faults().len(), 1);
         assert!(index.policy(Event::Apply(policy("a", &json!({})))), "the old spec is back");
         assert!(index.faults().is_empty());
+    }
+
+    #[test]
+    fn an_edit_of_one_policy_compiles_one_policy() {
+        let mut index = PolicyIndex::default();
+        listed(&mut index);
+        for name in ["a", "b"] {
+            index.policy(Event::Apply(policy(name, &json!({}))));
+            index.cluster_policy(Event::Apply(cluster_policy(name, &json!({}))));
+        }
+        let before = snapshot(&index);
+        let edited = policy("b", &json!({"enforcementMode": "warn"}));
+        assert!(index.policy(Event::Apply(edited)));
+        assert!(index.namespace(Event::Apply(namespace("new", &json!({})))));
+        let after = index.set_after(&before);
+        let pairs = before.policies().iter().zip(after.policies());
+        let new = pairs.filter(|(before, after)| !Arc::ptr_eq(before, after));
+        assert_eq!(new.map(|(_, after)| &*after.label).collect::<Vec<_>>(), ["shop/b"]);
     }
 
     #[test]
@@ -320,7 +345,7 @@ mod tests {
         let selecting = json!({"namespaceSelector": {"matchLabels": {"team": "a"}}});
         assert!(index.cluster_policy(Event::Apply(cluster_policy("teams", &selecting))));
         assert_eq!(names(&index, "shop"), ["teams"]);
-        assert!(index.snapshot().covering(Some("new")).is_err(), "its labels are not known");
+        assert!(snapshot(&index).covering(Some("new")).is_err(), "its labels are not known");
 
         assert!(index.namespace(Event::Apply(namespace("shop", &json!({"team": "b"})))));
         assert_eq!(names(&index, "shop"), Vec::<String>::new());

@@ -27,6 +27,9 @@ use crate::metrics::PolicyMetrics;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 
+/// The most events that are published together: of many at once, the first do not wait for all.
+const AT_ONCE: usize = 32;
+
 /// The channels that publish every change, besides the set for reviews.
 #[derive(Clone, Default)]
 pub struct Announcements {
@@ -63,38 +66,43 @@ pub async fn watch_policies(
     // Untyped objects: a policy that does not decode must not break the watch.
     let own = ApiResource::erase::<DevOpsPolicy>(&());
     let all = ApiResource::erase::<ClusterDevOpsPolicy>(&());
-    let mut changes = select_all([
+    let changes = select_all([
         watch_all(Api::all_with(client.clone(), &own), WatchEvent::Policy),
         watch_all(Api::all_with(client.clone(), &all), WatchEvent::ClusterPolicy),
         watch_all(Api::all(client), WatchEvent::Namespace),
     ]);
     let mut index = PolicyIndex::default();
-    while let Some(change) = changes.next().await {
-        let publish = match change {
-            Ok(WatchEvent::Policy(event)) => index.policy(event),
-            Ok(WatchEvent::ClusterPolicy(event)) => index.cluster_policy(event),
-            Ok(WatchEvent::Namespace(event)) => index.namespace(event),
-            Err(error) => {
-                metrics.watch_failed();
-                tracing::warn!(
-                    error = cause(&error),
-                    "the watch of policies failed; it is tried again"
-                );
-                if is_answer(&error) {
-                    state.send_modify(|state| {
-                        state.refused_since.get_or_insert_with(Instant::now);
-                    });
+    let mut in_force = Arc::new(PolicySet::default().protecting(protected));
+    let mut changes = changes.ready_chunks(AT_ONCE);
+    while let Some(changes) = changes.next().await {
+        let mut publish = false;
+        for change in changes {
+            publish |= match change {
+                Ok(WatchEvent::Policy(event)) => index.policy(event),
+                Ok(WatchEvent::ClusterPolicy(event)) => index.cluster_policy(event),
+                Ok(WatchEvent::Namespace(event)) => index.namespace(event),
+                Err(error) => {
+                    metrics.watch_failed();
+                    tracing::warn!(
+                        error = cause(&error),
+                        "the watch of policies failed; it is tried again"
+                    );
+                    if is_answer(&error) {
+                        state.send_modify(|state| {
+                            state.refused_since.get_or_insert_with(Instant::now);
+                        });
+                    }
+                    continue;
                 }
-                continue;
-            }
-        };
-        state.send_if_modified(|state| state.refused_since.take().is_some());
+            };
+            state.send_if_modified(|state| state.refused_since.take().is_some());
+        }
         if publish && index.complete() {
             let (_, invalid) = index.count();
-            let snapshot = Arc::new(index.snapshot().protecting(protected.clone()));
-            metrics.loaded(&snapshot, invalid);
-            policies.store(Some(Arc::clone(&snapshot)));
-            announcements.policies.send_replace(Some(snapshot));
+            in_force = Arc::new(index.set_after(&in_force));
+            metrics.loaded(&in_force, invalid);
+            policies.store(Some(Arc::clone(&in_force)));
+            announcements.policies.send_replace(Some(Arc::clone(&in_force)));
             announcements.faults.send_replace(index.faults());
             state.send_if_modified(|state| !std::mem::replace(&mut state.synced, true));
         }

@@ -24,6 +24,7 @@ use crate::cel::{admission, compile, library};
 const MAX_SOURCE: usize = 1024;
 
 /// A policy's expressions, compiled.
+#[derive(Default)]
 pub struct Expressions {
     variables: Vec<activation::CompiledVariable>,
     validations: Vec<Program>,
@@ -40,6 +41,10 @@ impl Expressions {
         validations: &[Validation],
         variables: &[Variable],
     ) -> Result<Self, InvalidField> {
+        // Most policies have no expressions, and an environment is expensive.
+        if validations.is_empty() && variables.is_empty() {
+            return Ok(Self::default());
+        }
         let mut environment = admission::environment();
         let mut compiled: Vec<activation::CompiledVariable> = Vec::new();
         let mut analyzed: Vec<(Name, ReadAnalysis)> = Vec::new();
@@ -95,10 +100,6 @@ impl Expressions {
     pub fn unknown_fields(spec: &DevOpsPolicySpec) -> Result<Vec<InvalidField>, InvalidField> {
         let validations = spec.validations.as_deref().unwrap_or_default();
         let variables = spec.variables.as_deref().unwrap_or_default();
-        // Most policies have no expressions, and building the environment is expensive.
-        if validations.is_empty() && variables.is_empty() {
-            return Ok(Vec::new());
-        }
         Ok(Self::compile(validations, variables)?.unknown_fields)
     }
 

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::compile::Policy;
 use super::object::Object;
 use super::patch;
-use super::policy_set::EvaluationPlan;
+use super::plan::EvaluationPlan;
 use super::rule::{Breach, Fix, Rule};
 use super::rules::images::{self, Image};
 use super::rules::{forbid_latest_tag, require_image_digest};

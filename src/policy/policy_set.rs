@@ -1,7 +1,6 @@
 //! The policies in force, and the plan of their checks for each namespace. A set is never changed, only replaced.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,88 +11,18 @@ use kube::core::PartialObjectMeta;
 use serde_json::{Map, Value, json};
 
 use super::bundles;
-use super::compile::{Enabled, Policy};
+use super::compile::Policy;
 use super::coverage;
 use super::document::Document;
+use super::plan::EvaluationPlan;
 use super::protected::Protected;
-use super::rule::{Rule, SpecCheck, StatusCheck};
 use super::scope::{Scope, Selection};
 use super::workload::Kind;
 use crate::cel::tree::Tree;
 
-/// The checks of all policies that cover a namespace, each once: ten policies with the same rule and parameters cost
-/// one check of the pod.
-#[derive(Default)]
-pub struct EvaluationPlan {
-    policies: Vec<Arc<Policy>>,
-    /// The policies with `mutate`, in the order in which they change a pod.
-    pub(super) mutating: Vec<Arc<Policy>>,
-    reads_documents: bool,
-    pub(super) spec_checks: Vec<SharedCheck<SpecCheck>>,
-    pub(super) status_checks: Vec<SharedCheck<StatusCheck>>,
-}
+use self::planner::Planner;
 
-/// A check, and the policies that share it.
-pub(super) struct SharedCheck<Check> {
-    pub rule: &'static Rule,
-    pub check: Arc<Check>,
-    /// As [`Enabled::parameters`].
-    parameters: String,
-    pub policies: Vec<Arc<Policy>>,
-}
-
-impl fmt::Debug for EvaluationPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.policies.iter().map(|policy| &policy.label)).finish()
-    }
-}
-
-impl EvaluationPlan {
-    fn new(policies: Vec<Arc<Policy>>) -> Self {
-        let mut plan = Self::default();
-        for policy in &policies {
-            share(&mut plan.spec_checks, policy, &policy.spec_checks);
-            share(&mut plan.status_checks, policy, &policy.status_checks);
-        }
-        plan.mutating = policies.iter().filter(|it| it.injector.is_some()).cloned().collect();
-        plan.reads_documents = policies.iter().any(|policy| policy.reads_documents());
-        plan.policies = policies;
-        plan
-    }
-
-    /// The policies in display order: those of namespaces by namespace and name, then cluster policies by name.
-    pub fn policies(&self) -> &[Arc<Policy>] {
-        &self.policies
-    }
-
-    /// Whether a rule reads the whole pod (`Subject::document`).
-    pub fn reads_documents(&self) -> bool {
-        self.reads_documents
-    }
-}
-
-/// Adds a policy's checks, each to the check with the same rule and parameters if there is one.
-fn share<Check>(
-    shared: &mut Vec<SharedCheck<Check>>,
-    policy: &Arc<Policy>,
-    checks: &[Enabled<Check>],
-) {
-    for Enabled { rule, parameters, check } in checks {
-        let same =
-            shared.iter_mut().find(|it| it.rule.id == rule.id && it.parameters == *parameters);
-        if let Some(same) = same {
-            same.policies.push(Arc::clone(policy));
-        } else {
-            let (check, parameters) = (Arc::clone(check), parameters.clone());
-            shared.push(SharedCheck {
-                rule,
-                check,
-                parameters,
-                policies: vec![Arc::clone(policy)],
-            });
-        }
-    }
-}
+mod planner;
 
 /// The metadata of a namespace that policies read.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -136,17 +65,23 @@ pub struct UnknownNamespace<'a> {
 /// change.
 #[derive(Default)]
 pub struct PolicySet {
-    namespaces: Arc<Namespaces>,
-    /// The plans of namespaces with policies of their own, excluded by a policy or, where one selects by labels, known.
-    by_namespace: HashMap<String, EvaluationPlan>,
+    /// The known namespaces, and those that a policy is in or excludes.
+    namespaces: BTreeMap<Arc<str>, CoveredNamespace>,
     /// The plan of every other namespace.
-    elsewhere: EvaluationPlan,
+    elsewhere: Arc<EvaluationPlan>,
     /// The plan of an object whose namespace is unknown.
-    all: EvaluationPlan,
+    all: Arc<EvaluationPlan>,
     /// The empty plan of protected namespaces.
     none: EvaluationPlan,
     protected: Protected,
     reads_labels: bool,
+}
+
+/// A namespace, and the plan of what is in it.
+struct CoveredNamespace {
+    /// `None` if the namespace is not known.
+    metadata: Option<Arc<NamespaceMetadata>>,
+    plan: Arc<EvaluationPlan>,
 }
 
 impl PolicySet {
@@ -155,42 +90,48 @@ impl PolicySet {
         policies: impl IntoIterator<Item = Arc<Policy>>,
         namespaces: Arc<Namespaces>,
     ) -> Self {
-        let mut all: Vec<_> = policies.into_iter().collect();
+        let known = Arc::unwrap_or_clone(namespaces).into_iter();
+        let known: Vec<_> = known.map(|(name, known)| (name, Arc::new(known))).collect();
+        Self::default().updated(policies, known.iter().map(|(name, known)| (&**name, known)))
+    }
+
+    /// The set after a change: of these policies and these known namespaces. Where nothing changed for a namespace, its
+    /// plan is the same one.
+    #[must_use]
+    pub fn updated<'n>(
+        &self,
+        policies: impl IntoIterator<Item = Arc<Policy>>,
+        namespaces: impl IntoIterator<Item = (&'n str, &'n Arc<NamespaceMetadata>)>,
+    ) -> Self {
+        let mut policies: Vec<_> = policies.into_iter().collect();
         // DevOpsPolicies by namespace and name, then ClusterDevOpsPolicies by name.
         let order = |policy: &Arc<Policy>| {
             let namespace = policy.scope.namespace().map(str::to_owned);
             (namespace.is_none(), namespace, policy.name.clone())
         };
-        all.sort_by_cached_key(order);
-        let reads_labels = all.iter().any(|policy| policy.scope.reads_labels());
-        let covering = |namespace: &str| {
-            let labels = namespaces.get(namespace).map(|known| &known.labels);
-            let covers = |policy: &&Arc<Policy>| policy.scope.covers(namespace, labels);
-            EvaluationPlan::new(all.iter().filter(covers).cloned().collect())
+        policies.sort_by_cached_key(order);
+        let named = policies.iter().flat_map(|policy| policy.scope.names());
+        let mut known: BTreeMap<_, _> = named.map(|name| (name, None)).collect();
+        known.extend(namespaces.into_iter().map(|(name, metadata)| (name, Some(metadata))));
+        let mut planner = Planner::new(self, &policies);
+        let cover = |(name, metadata): (&str, Option<&Arc<NamespaceMetadata>>)| {
+            let labels = metadata.map(|it| &it.labels);
+            let before = self.namespaces.get_key_value(name);
+            let (name, plan) = match before.filter(|(_, it)| it.metadata.as_ref() == metadata) {
+                Some((key, before)) => {
+                    (Arc::clone(key), planner.next_plan(&before.plan, name, labels))
+                }
+                None => (name.into(), planner.plan(name, labels)),
+            };
+            (name, CoveredNamespace { metadata: metadata.cloned(), plan })
         };
-        let mut special = BTreeSet::new();
-        for policy in &all {
-            match &policy.scope {
-                Scope::Namespace(own) => {
-                    special.insert(own.as_str());
-                }
-                Scope::Cluster(selection) => {
-                    special.extend(selection.excluded.iter().map(String::as_str));
-                }
-            }
-        }
-        if reads_labels {
-            special.extend(namespaces.keys().map(String::as_str));
-        }
-        let by_namespace = special.into_iter().map(|name| (name.to_owned(), covering(name)));
-        let by_namespace = by_namespace.collect();
+        let namespaces = known.into_iter().map(cover).collect();
         // No namespace has an empty name, so this plan fits any namespace without a plan of its own.
-        let elsewhere = covering("");
-        let mut all = EvaluationPlan::new(all);
-        // For an unknown namespace, only mutations of policies that cover every namespace are certain.
-        all.mutating.retain(|policy| policy.scope.covers_all());
-        let (none, protected) = (EvaluationPlan::default(), Protected::default());
-        Self { namespaces, by_namespace, elsewhere, all, none, protected, reads_labels }
+        let elsewhere = planner.next_plan(&self.elsewhere, "", None);
+        let all = if planner.unchanged { Arc::clone(&self.all) } else { all(policies) };
+        let reads_labels = all.policies().iter().any(|policy| policy.scope.reads_labels());
+        let (none, protected) = (EvaluationPlan::default(), self.protected.clone());
+        Self { namespaces, elsewhere, all, none, protected, reads_labels }
     }
 
     /// The same policies, with these namespaces protected.
@@ -202,7 +143,7 @@ impl PolicySet {
     /// Since when a policy at the least covers a namespace that it covers now; `None` if it covers it whatever labels the
     /// namespace has. Labels that are not known may have come just now.
     pub fn covered_since(&self, policy: &Policy, namespace: &str) -> Option<Timestamp> {
-        let known = || self.namespaces.get(namespace);
+        let known = || self.metadata(namespace);
         policy
             .scope
             .reads_labels()
@@ -214,10 +155,24 @@ impl PolicySet {
         self.protected.contains(namespace)
     }
 
-    /// Why a policy covers none of the known namespaces, as a sentence; `None` if it covers one.
-    pub fn covers_nothing(&self, policy: &Policy) -> Option<String> {
-        let known = self.namespaces.iter().map(|(name, known)| (name.as_str(), &known.labels));
-        coverage::covers_nothing(&policy.scope, known, &self.protected)
+    /// The policies that cover none of the known namespaces, by label, each with why, as a sentence.
+    pub fn covering_nothing(&self) -> BTreeMap<&str, String> {
+        let known = self
+            .namespaces
+            .iter()
+            .filter_map(|(name, it)| Some((&**name, it, it.metadata.as_ref()?)));
+        let judged = known.clone().filter(|(name, ..)| !self.protects(name));
+        let plans: HashMap<_, _> =
+            judged.map(|(_, it, _)| (Arc::as_ptr(&it.plan), &it.plan)).collect();
+        let covering = plans.values().flat_map(|plan| plan.policies()).map(Arc::as_ptr);
+        let covering: HashSet<_> = covering.collect();
+        let known = known.map(|(name, _, metadata)| (name, &metadata.labels));
+        let idle = self.policies().iter().filter(|it| !covering.contains(&Arc::as_ptr(it)));
+        let idle = idle.filter_map(|policy| {
+            let why = coverage::covers_nothing(&policy.scope, known.clone(), &self.protected)?;
+            Some((policy.label.as_str(), why))
+        });
+        idle.collect()
     }
 
     /// The default checks, for all namespaces; used where no policy is given.
@@ -231,11 +186,11 @@ impl PolicySet {
 
     /// Every policy, in display order.
     pub fn policies(&self) -> &[Arc<Policy>] {
-        &self.all.policies
+        self.all.policies()
     }
 
     pub fn len(&self) -> usize {
-        self.all.policies.len()
+        self.policies().len()
     }
 
     /// Whether any policy has rules that read whole pods.
@@ -260,24 +215,42 @@ impl PolicySet {
         if self.protects(namespace) {
             return Ok(&self.none);
         }
-        let plan = self.by_namespace.get(namespace).unwrap_or(&self.elsewhere);
-        if self.reads_labels && !self.namespaces.contains_key(namespace) {
+        let plan = self.namespaces.get(namespace).map_or(&self.elsewhere, |it| &it.plan);
+        if self.reads_labels && self.metadata(namespace).is_none() {
             return Err(UnknownNamespace { assumed: plan });
         }
         Ok(plan)
     }
 
+    /// Whether a namespace is judged as it was by the set before: by the same plan, with the same labels and annotations.
+    pub fn judges_as(&self, before: &Self, namespace: &str) -> bool {
+        let plan = |set: &Self| {
+            let plan = set.covering(Some(namespace));
+            std::ptr::from_ref(plan.unwrap_or_else(|unknown| unknown.assumed))
+        };
+        plan(self) == plan(before) && self.metadata(namespace) == before.metadata(namespace)
+    }
+
     /// The Namespace object that CEL rules read: the name, and known labels and annotations.
     pub fn namespace_object(&self, namespace: Option<&str>) -> Value {
-        let known = namespace.and_then(|name| self.namespaces.get(name));
-        let NamespaceMetadata { labels, annotations, .. } = known.cloned().unwrap_or_default();
+        let known = namespace.and_then(|name| self.metadata(name));
+        let maps = known.map(|it| [("labels", &it.labels), ("annotations", &it.annotations)]);
         // The API server omits empty maps.
-        let maps = [("labels", labels), ("annotations", annotations)];
-        let present = maps.into_iter().filter(|(_, map)| !map.is_empty());
+        let present = maps.into_iter().flatten().filter(|(_, map)| !map.is_empty());
         let mut metadata: Map<_, _> =
             present.map(|(field, map)| (field.to_owned(), json!(map))).collect();
         metadata.insert("name".to_owned(), namespace.unwrap_or_default().into());
         json!({ "metadata": metadata })
+    }
+
+    /// What is known of a namespace.
+    fn metadata(&self, namespace: &str) -> Option<&Arc<NamespaceMetadata>> {
+        self.namespaces.get(namespace)?.metadata.as_ref()
+    }
+
+    /// The plans of all namespaces; one that several share comes for each.
+    fn plans(&self) -> impl Iterator<Item = &Arc<EvaluationPlan>> {
+        self.namespaces.values().map(|it| &it.plan).chain([&self.elsewhere])
     }
 
     /// A pod of a namespace as rules that read documents see it, from its whole JSON.
@@ -293,6 +266,14 @@ impl PolicySet {
         let namespace = Document::namespace(self.namespace_object(namespace));
         Ok(Document::of(Kind::Pod, pod, namespace))
     }
+}
+
+/// The plan of an object whose namespace is unknown. Only the mutations of policies that cover every namespace are
+/// certain.
+fn all(policies: Vec<Arc<Policy>>) -> Arc<EvaluationPlan> {
+    let mut all = EvaluationPlan::new(policies);
+    all.mutating.retain(|policy| policy.scope.covers_all());
+    Arc::new(all)
 }
 
 #[cfg(test)]
@@ -388,22 +369,71 @@ mod tests {
         assert_eq!(labels(unknown.assumed), ["a-teams", "every"]);
     }
 
+    /// The team of each namespace.
+    fn known(teams: &[(&str, &str)]) -> BTreeMap<String, Arc<NamespaceMetadata>> {
+        let known = teams.iter().map(|(name, team)| {
+            let labels = BTreeMap::from([("team".to_owned(), (*team).to_owned())]);
+            let known = NamespaceMetadata { labels, ..NamespaceMetadata::default() };
+            ((*name).to_owned(), Arc::new(known))
+        });
+        known.collect()
+    }
+
+    /// A policy for every namespace, one for team a, and one of the namespace shop.
+    fn three() -> [Arc<Policy>; 3] {
+        let team = serde_json::from_value(json!({"matchLabels": {"team": "a"}})).unwrap();
+        let team = Scope::Cluster(Selection::new(Some(&team), None).unwrap());
+        [policy(team, "a-team"), policy(scope(None), "every"), policy(scope(Some("shop")), "own")]
+    }
+
+    fn plan<'s>(set: &'s PolicySet, namespace: &str) -> *const EvaluationPlan {
+        std::ptr::from_ref(set.covering(Some(namespace)).unwrap())
+    }
+
+    fn updated(
+        before: &PolicySet,
+        policies: &[Arc<Policy>],
+        known: &BTreeMap<String, Arc<NamespaceMetadata>>,
+    ) -> PolicySet {
+        let known = known.iter().map(|(name, known)| (name.as_str(), known));
+        before.updated(policies.iter().cloned(), known)
+    }
+
     #[test]
-    fn policies_with_the_same_check_share_it() {
-        let compile = |name: &str, restarts| {
-            let spec = DevOpsPolicySpec {
-                forbid_latest_tag: Some(true),
-                max_restart_count: Some(restarts),
-                ..DevOpsPolicySpec::default()
-            };
-            Arc::new(Policy::compile(scope(Some("shop")), name.to_owned(), &spec).unwrap())
-        };
-        let policies = [compile("a", 3), compile("b", 3), compile("c", 5)];
-        let set = PolicySet::new(policies, Arc::default());
-        let plan = set.covering(Some("shop")).unwrap();
-        assert_eq!(plan.spec_checks.len(), 1);
-        assert_eq!(plan.spec_checks[0].policies.len(), 3);
-        let asked: Vec<_> = plan.status_checks.iter().map(|it| it.policies.len()).collect();
-        assert_eq!(asked, [2, 1]);
+    fn namespaces_with_the_same_policies_share_one_plan() {
+        let teams = [("lab", "a"), ("new", "a"), ("shop", "a"), ("web", "b"), ("www", "c")];
+        let set = updated(&PolicySet::default(), &three(), &known(&teams));
+        assert_eq!(plan(&set, "lab"), plan(&set, "new"));
+        assert_eq!(plan(&set, "web"), plan(&set, "www"));
+        assert_ne!(plan(&set, "lab"), plan(&set, "shop"));
+        assert_ne!(plan(&set, "lab"), plan(&set, "web"));
+    }
+
+    #[test]
+    fn other_labels_of_a_namespace_leave_every_plan_and_give_it_the_one_that_fits() {
+        let policies = three();
+        let teams = [("lab", "a"), ("new", "a"), ("shop", "a"), ("web", "b")];
+        let before = updated(&PolicySet::default(), &policies, &known(&teams));
+        let teams = [("lab", "a"), ("new", "b"), ("shop", "a"), ("web", "b")];
+        let after = updated(&before, &policies, &known(&teams));
+        for untouched in ["lab", "shop", "web"] {
+            assert_eq!(plan(&after, untouched), plan(&before, untouched), "{untouched}");
+        }
+        assert_eq!(plan(&after, "new"), plan(&before, "web"));
+    }
+
+    #[test]
+    fn an_edit_of_a_policy_leaves_the_plans_of_namespaces_that_it_does_not_cover() {
+        let policies = three();
+        let known = known(&[("lab", "a"), ("shop", "a"), ("web", "b")]);
+        let before = updated(&PolicySet::default(), &policies, &known);
+        let edited = [three()[0].clone(), policies[1].clone(), policies[2].clone()];
+        let after = updated(&before, &edited, &known);
+        assert_eq!(plan(&after, "web"), plan(&before, "web"));
+        for touched in ["lab", "shop"] {
+            assert_ne!(plan(&after, touched), plan(&before, touched), "{touched}");
+            let policies = after.covering(Some(touched)).unwrap().policies();
+            assert!(policies.iter().any(|it| Arc::ptr_eq(it, &edited[0])), "{touched}");
+        }
     }
 }

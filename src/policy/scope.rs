@@ -82,6 +82,15 @@ impl Scope {
         }
     }
 
+    /// The namespaces that it names: its own, or those that it excludes.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let names = match self {
+            Self::Namespace(own) => std::slice::from_ref(own),
+            Self::Cluster(Selection { excluded, .. }) => excluded,
+        };
+        names.iter().map(String::as_str)
+    }
+
     /// Whether the scope includes every namespace.
     pub fn covers_all(&self) -> bool {
         matches!(self, Self::Cluster(Selection { selector: None, excluded }) if excluded.is_empty())

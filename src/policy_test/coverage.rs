@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::policies::TestedPolicy;
 use super::review::Observed;
-use crate::policy::policy_set::EvaluationPlan;
+use crate::policy::plan::EvaluationPlan;
 
 /// A part of a policy, and what must happen to it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -22,8 +22,9 @@ use crate::policy::exemption::ends_within;
 use crate::policy::inherited::Before;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::owner;
+use crate::policy::plan::EvaluationPlan;
 use crate::policy::pod_status::PodStatus;
-use crate::policy::policy_set::{EvaluationPlan, PolicySet};
+use crate::policy::policy_set::PolicySet;
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
 

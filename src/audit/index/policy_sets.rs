@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::policy::document::Document;
-use crate::policy::policy_set::{EvaluationPlan, PolicySet};
+use crate::policy::plan::EvaluationPlan;
+use crate::policy::policy_set::PolicySet;
 
 pub(super) struct PolicySets {
     pub in_force: Arc<PolicySet>,

@@ -23,7 +23,9 @@ impl AuditIndex {
     pub fn policies(&mut self, policies: Arc<PolicySet>, now: Timestamp) -> NextStep {
         // Exemptions that expired since the last call are handled first: `expiry` below only covers later ones.
         let mut next = self.age(now);
-        self.policies.in_force = policies;
+        let before = std::mem::replace(&mut self.policies.in_force, policies);
+        // Namespaces that come, go or change their labels change it too.
+        let mut covering_nothing = self.policies.in_force.covering_nothing();
         let mut ids = HashMap::new();
         let mut by_key = HashMap::new();
         for policy in self.policies.in_force.policies() {
@@ -34,8 +36,7 @@ impl AuditIndex {
             });
             ids.insert(address(policy), id);
             by_key.insert(key, id);
-            // Namespaces that come, go or change their labels change it too.
-            let covers_nothing = self.policies.in_force.covers_nothing(policy);
+            let covers_nothing = covering_nothing.remove(policy.label.as_str());
             match self.totals.get_mut(&id) {
                 Some(totals)
                     if Arc::ptr_eq(&totals.policy, policy)
@@ -67,7 +68,9 @@ impl AuditIndex {
         }
         (self.ids, self.by_key) = (ids, by_key);
         self.expiry = self.next_end(now);
-        for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
+        let in_force = &self.policies.in_force;
+        let changed = self.namespaces.keys().filter(|it| !in_force.judges_as(&before, it));
+        for namespace in changed.cloned().collect::<Vec<_>>() {
             if self.replan(&namespace, Replan::IfChanged, now) == NextStep::ListAgain {
                 next = NextStep::ListAgain;
             }

@@ -60,9 +60,10 @@ fn called(policies: &[Arc<Policy>], beats: Beats) -> Option<Check> {
 
 /// The policies that cover no namespace.
 fn covered(set: &PolicySet) -> Vec<Check> {
+    let nothing = set.covering_nothing();
     let check = |policy: &Arc<Policy>| {
-        let what =
-            format!("policy {} covers nothing: {}", policy.label, set.covers_nothing(policy)?);
+        let why = nothing.get(policy.label.as_str())?;
+        let what = format!("policy {} covers nothing: {why}", policy.label);
         let todo = match policy.scope {
             Scope::Namespace(_) => "move it to a namespace that is not protected, or delete it",
             Scope::Cluster(_) => {
