@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use axum::BoxError;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderValue, Request, Response};
 use futures::TryStreamExt;
@@ -35,7 +36,6 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// `json` keeps pods and workloads in JSON, in case protobuf is to be ruled out as the cause of something.
 const ENCODING: &str = "PODGATE_ENCODING";
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The same client, for lists and watches of pods and workloads alone: it cannot read the protobuf of other kinds.

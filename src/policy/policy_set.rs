@@ -113,7 +113,7 @@ impl PolicySet {
         let named = policies.iter().flat_map(|policy| policy.scope.names());
         let mut known: BTreeMap<_, _> = named.map(|name| (name, None)).collect();
         known.extend(namespaces.into_iter().map(|(name, metadata)| (name, Some(metadata))));
-        let mut planner = Planner::new(self, &policies);
+        let mut planner = Planner::new(self.policies(), self.plans(), &policies);
         let cover = |(name, metadata): (&str, Option<&Arc<NamespaceMetadata>>)| {
             let labels = metadata.map(|it| &it.labels);
             let before = self.namespaces.get_key_value(name);

@@ -1,9 +1,9 @@
 //! The events of a watch: in protobuf each stands behind its length, in JSON each is a line.
 
+use axum::BoxError;
 use futures::stream::{self, Stream, StreamExt};
 use hyper::body::{Bytes, Frame};
 
-use super::BoxError;
 use super::fields::{self, Malformed};
 use super::json;
 

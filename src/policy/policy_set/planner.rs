@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::PolicySet;
 use crate::policy::compile::Policy;
 use crate::policy::plan::EvaluationPlan;
 
@@ -23,8 +22,13 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    pub fn new(before: &PolicySet, policies: &'a [Arc<Policy>]) -> Self {
-        let known: HashSet<_> = before.policies().iter().map(Arc::as_ptr).collect();
+    /// From the policies and plans of the set before.
+    pub fn new<'b>(
+        before: &[Arc<Policy>],
+        plans_before: impl Iterator<Item = &'b Arc<EvaluationPlan>>,
+        policies: &'a [Arc<Policy>],
+    ) -> Self {
+        let known: HashSet<_> = before.iter().map(Arc::as_ptr).collect();
         let (mut places, mut new) = (HashMap::new(), Vec::new());
         for (place, policy) in policies.iter().map(Arc::as_ptr).enumerate() {
             places.insert(policy, place);
@@ -34,7 +38,7 @@ impl<'a> Planner<'a> {
         }
         let unchanged = new.is_empty() && places.len() == known.len();
         let (mut left, mut plans) = (HashMap::new(), HashMap::new());
-        for plan in before.plans() {
+        for plan in plans_before {
             left.entry(Arc::as_ptr(plan)).or_insert_with(|| {
                 let of_plan = plan.policies().iter();
                 let left = of_plan.filter_map(|it| places.get(&Arc::as_ptr(it)).copied());
