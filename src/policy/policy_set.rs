@@ -386,7 +386,7 @@ mod tests {
         [policy(team, "a-team"), policy(scope(None), "every"), policy(scope(Some("shop")), "own")]
     }
 
-    fn plan<'s>(set: &'s PolicySet, namespace: &str) -> *const EvaluationPlan {
+    fn plan(set: &PolicySet, namespace: &str) -> *const EvaluationPlan {
         std::ptr::from_ref(set.covering(Some(namespace)).unwrap())
     }
 

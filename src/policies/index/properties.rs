@@ -15,7 +15,7 @@ const NAMESPACES: [&str; 4] = ["lab", "shop", "web", "kube-system"];
 const POD: &str = r#"{"spec": {"containers": [{"name": "web", "image": "nginx"}]}}"#;
 
 /// A change of the objects of one kind. Objects have numbers, and differ by their version.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Change {
     Apply {
         number: usize,
@@ -30,7 +30,7 @@ enum Change {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Policies(Change),
     ClusterPolicies(Change),
@@ -89,15 +89,15 @@ fn namespace(number: usize, version: usize) -> PartialObjectMeta<Namespace> {
 
 type Objects<K> = BTreeMap<usize, K>;
 
-/// The objects of the API server.
+/// Its objects.
 #[derive(Default)]
-struct Cluster {
+struct ApiServer {
     policies: Objects<DynamicObject>,
     cluster_policies: Objects<DynamicObject>,
     namespaces: Objects<PartialObjectMeta<Namespace>>,
 }
 
-impl Cluster {
+impl ApiServer {
     fn change(&mut self, index: &mut PolicyIndex, step: Step) {
         match step {
             Step::Policies(change) => {
@@ -206,7 +206,7 @@ proptest! {
     fn after_any_sequence_of_events_every_namespace_has_the_plan_of_a_set_made_from_nothing(
         steps in steps(),
     ) {
-        let mut cluster = Cluster::default();
+        let mut cluster = ApiServer::default();
         let mut index = cluster.listed();
         let mut set = index.set_after(&PolicySet::default());
         for step in steps {
