@@ -59,4 +59,5 @@ cd "$tree"
 # Without debug information a mutant is built in half the time.
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$tree/target
 exec "$root/bin/cargo-mutants" mutants --in-place --no-shuffle --timeout 300 \
-  --file 'src/policy/rules/**/*.rs' --exclude-re in_cel --cargo-arg=--lib "$@" -- -- rules:: fixtures::
+  --file 'src/policy/rules/**/*.rs' --exclude-re in_cel --cargo-arg=--lib "$@" -- -- \
+  rules:: fixtures:: mutation::tests vap::tests --skip budget_runs_out
