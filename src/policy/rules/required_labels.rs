@@ -247,4 +247,19 @@ mod tests {
         insta::assert_snapshot!(refused("a)(b"), @"spec.requiredLabels[0].pattern: it is no regular expression: unopened group");
         insta::assert_snapshot!(refused("a{1000}{1000}"), @"spec.requiredLabels[0].pattern: the pattern is too large");
     }
+
+    #[test]
+    fn the_pattern_of_a_dns_name_is_not_too_large() {
+        let label = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
+        assert!(whole_value(&format!("{label}([.]{label}){{0,3}}")).is_ok());
+    }
+
+    #[test]
+    fn a_pattern_that_the_api_server_would_read_as_another_is_told() {
+        for (pattern, same) in
+            [("[ab][cd]|e", true), ("[a[b]]", false), ("[a&&b]", false), ("(?x) a", false)]
+        {
+            assert_eq!(is_same_in_re2(pattern).is_ok(), same, "{pattern}");
+        }
+    }
 }
