@@ -28,10 +28,12 @@ use crate::support::manifests::held_by;
 /// When the fixtures are judged.
 const NOW: &str = "2026-01-01T12:00:00Z";
 
-/// One finding: the message, and the available fix.
+/// One finding: the message, the field with its value, and the available fix.
 struct RuleFinding {
     text: String,
     container: Option<String>,
+    path: String,
+    value: Option<String>,
     fix: Option<Fix>,
 }
 
@@ -76,6 +78,8 @@ impl Fixtures {
         let found = judgement.violations.into_iter().map(|finding| RuleFinding {
             text: format!("{}: {}", finding.id(), finding.breach.sentence()),
             container: finding.breach.container.clone(),
+            path: finding.breach.path.clone(),
+            value: finding.breach.value.clone(),
             fix: finding.breach.fix.clone(),
         });
         found.collect()
@@ -135,6 +139,39 @@ fn failing_fixtures_fail_with_their_expected_sentences() {
         for path in fixtures.files("fail") {
             let found = texts(&fixtures.judge(Kind::Pod, &read(&path)));
             assert_eq!(found, announced(&path), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_finding_names_the_container_of_its_field_and_holds_the_fields_value() {
+    for fixtures in all() {
+        for path in fixtures.files("fail") {
+            let pod = read(&path);
+            for found in fixtures.judge(Kind::Pod, &pod) {
+                let text = found.text;
+                let pointer = format!("/{}", found.path.replace(['.', '['], "/").replace(']', ""));
+                let holder =
+                    found.path.split_once(']').filter(|(list, _)| list.contains("ontainer"));
+                let holder = holder.map(|(list, _)| format!("/{}", list.replace(['.', '['], "/")));
+                let container = holder.and_then(|holder| pod.pointer(&holder)?["name"].as_str());
+                assert_eq!(found.container.as_deref(), container, "{text}");
+                // A validation has no field, and the value of a label includes its key.
+                if found.path.is_empty() || fixtures.rule.id == "requiredLabels" {
+                    continue;
+                }
+                let field = pod.pointer(&pointer);
+                assert_eq!(found.value.is_some(), field.is_some(), "{text}");
+                match field {
+                    Some(Value::String(value)) => {
+                        assert_eq!(found.value.as_ref(), Some(value), "{text}")
+                    }
+                    Some(value) if !value.is_object() && !value.is_array() => {
+                        assert_eq!(found.value, Some(value.to_string()), "{text}");
+                    }
+                    _ => {}
+                }
+            }
         }
     }
 }

@@ -114,3 +114,19 @@ pub fn retag(tags: &[ImageTag], image: &str, wanted: impl Fn(&str) -> bool) -> O
 
 /// What of an image stays the same in a new version, in CEL: its registry and repository.
 pub const REPOSITORY: &str = "(x.bad != '' ? x.i : x.reg.lowerAscii() + '/' + x.repo)";
+
+#[cfg(test)]
+mod tests {
+    use super::super::forbid_latest_tag;
+    use super::super::testing::{breaches, enabled};
+    use super::*;
+
+    #[test]
+    fn a_breach_holds_an_image_cut_past_what_any_exemption_matches() {
+        let image = "a".repeat(2 * MAX_TEXT);
+        let spec = format!(r#"{{"containers": [{{"name": "web", "image": "{image}"}}]}}"#);
+        let policy = enabled("forbidLatestTag", "true");
+        let breach = breaches(&forbid_latest_tag::RULE, &policy, &spec).remove(0);
+        assert_eq!(breach.value.as_deref(), Some(&image[..=MAX_TEXT]));
+    }
+}

@@ -52,14 +52,14 @@ mod tests {
             count,
         };
         let pod = RunningPod {
-            restarts: vec![at("web", 0, 3), at("crash", 1, 4)],
+            restarts: vec![at("web", 0, 3), at("crash", 1, 8)],
             ..RunningPod::default()
         };
         let found = status_breaches(&RULE, &enabled("maxRestartCount", "3"), &pod);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].container.as_deref(), Some("crash"));
         assert_eq!(found[0].path, "status.containerStatuses[1].restartCount");
-        assert_eq!(found[0].problem, "is 4, more than 3");
-        assert_eq!(found[0].degree, restart_degree(1, 3));
+        assert_eq!(found[0].problem, "is 8, more than 3");
+        assert_eq!(found[0].degree, restart_degree(5, 3));
     }
 }

@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn restricted_asks_every_baseline_check_that_it_has_no_stricter_form_of() {
-        let ids = |level| checks_of(level).map(|check| check.id).collect::<Vec<_>>();
+        let ids = |level| ids_of(level).collect::<Vec<_>>();
         assert_eq!(ids(Baseline), RULE.checks[..12]);
         assert_eq!(ids(Restricted).len(), 15);
         for id in

@@ -169,12 +169,16 @@ mod tests {
     use super::*;
 
     fn found(labels: &str, kind: Kind, object: &str) -> Vec<String> {
+        breaches(labels, kind, object).iter().map(Breach::sentence).collect()
+    }
+
+    fn breaches(labels: &str, kind: Kind, object: &str) -> Vec<Breach> {
         let Phase::Spec(compile) = RULE.phase else { unreachable!() };
         let check = compile(&enabled("requiredLabels", labels)).unwrap().unwrap();
         let object: Object = serde_json::from_str(object).unwrap();
         let mut breaches = Vec::new();
         check(&Subject::of(kind, &object).unwrap(), &mut breaches);
-        breaches.iter().map(Breach::sentence).collect()
+        breaches
     }
 
     fn pod(labels: &str) -> String {
@@ -210,6 +214,14 @@ mod tests {
     }
 
     #[test]
+    fn the_value_of_a_breach_tells_two_labels_apart() {
+        let labels = r#"[{"key": "team", "pattern": "a"}, {"key": "tier"}]"#;
+        let found = breaches(labels, Kind::Pod, &pod(r#"{"team": "b"}"#));
+        let values: Vec<_> = found.iter().map(|it| it.value.as_deref().unwrap()).collect();
+        assert_eq!(values, ["team=b", "tier"]);
+    }
+
+    #[test]
     fn of_more_labels_than_are_looked_at_none_is_known_to_be_there() {
         let many: Vec<_> = (0..10_001).map(|number| format!(r#""k{number}": "v""#)).collect();
         let labels = |many: &[String]| pod(&format!(r#"{{"team": "a", {}}}"#, many.join(",")));
@@ -220,6 +232,7 @@ mod tests {
                 r#"metadata.labels["team"] could not be judged: there are more than 10000 labels; give the pod fewer"#
             ]
         );
+        assert!(breaches(asked, Kind::Pod, &labels(&many))[0].undecided);
         assert!(found(asked, Kind::Pod, &labels(&many[..9_999])).is_empty());
     }
 
@@ -233,5 +246,20 @@ mod tests {
         };
         insta::assert_snapshot!(refused("a)(b"), @"spec.requiredLabels[0].pattern: it is no regular expression: unopened group");
         insta::assert_snapshot!(refused("a{1000}{1000}"), @"spec.requiredLabels[0].pattern: the pattern is too large");
+    }
+
+    #[test]
+    fn the_pattern_of_a_dns_name_is_not_too_large() {
+        let label = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
+        assert!(whole_value(&format!("{label}([.]{label}){{0,3}}")).is_ok());
+    }
+
+    #[test]
+    fn a_pattern_that_the_api_server_would_read_as_another_is_told() {
+        for (pattern, same) in
+            [("[ab][cd]|e", true), ("[a[b]]", false), ("[a&&b]", false), ("(?x) a", false)]
+        {
+            assert_eq!(is_same_in_re2(pattern).is_ok(), same, "{pattern}");
+        }
     }
 }

@@ -343,8 +343,9 @@ mod tests {
         assert!(sentences(LIMITS, r#"["cpu", "memory"]"#, &limits).is_empty());
         assert!(sentences(REQUESTS, r#"["cpu", "memory"]"#, &limits).is_empty());
         assert_eq!(sentences(LIMITS, r#"["ephemeral-storage"]"#, &limits).len(), 2);
-        let requests = spec(r#"{"requests": {"memory": "1Gi"}}"#);
-        assert_eq!(sentences(LIMITS, r#"["memory"]"#, &requests).len(), 2);
+        for other in [r#"{"requests": {"memory": "1Gi"}}"#, r#"{"limits": {"memory": "0"}}"#] {
+            assert_eq!(sentences(LIMITS, r#"["memory"]"#, &spec(other)).len(), 2, "{other}");
+        }
     }
 
     #[test]
@@ -405,6 +406,7 @@ mod tests {
             compile(&policy).err().expect("the defaults were accepted").to_string()
         };
         insta::assert_snapshot!(refused(r#"{"cpuLimit": "lots"}"#), @r#"spec.defaultResources.cpuLimit: "lots" is no amount; write it as 100m or 128Mi"#);
+        insta::assert_snapshot!(refused(r#"{"cpuRequest": "0"}"#), @r#"spec.defaultResources.cpuRequest: "0" is no amount; write it as 100m or 128Mi"#);
         insta::assert_snapshot!(refused(r#"{"memoryRequest": "1Gi", "memoryLimit": "1G"}"#), @"spec.defaultResources.memoryRequest: it is more than memoryLimit");
     }
 }

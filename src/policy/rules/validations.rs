@@ -164,6 +164,14 @@ mod tests {
     }
 
     #[test]
+    fn a_breach_has_the_severity_of_its_validation_and_what_its_expression_reads() {
+        let validation = json!([{"name": "own", "expression": "has(object.spec.hostPID)", "message": "m", "severity": "critical"}]);
+        let breach = judged(&spec(&validation, &json!([])), &pod()).remove(0);
+        assert_eq!(breach.severity, Some(Severity::Critical));
+        assert!(breach.reads.is_some());
+    }
+
+    #[test]
     fn an_error_is_a_violation_that_says_why_and_never_a_pass() {
         let why = |expression: &str| {
             let mut breaches = judged(&one(expression), &pod());

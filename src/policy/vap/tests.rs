@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use super::super::scope::{Scope, Selection};
 use super::groups::groups;
 use super::objects::LOSSES;
 use super::*;
+use crate::api::DevOpsPolicySpec;
 
 fn policy(scope: Scope, name: &str, spec: &Value) -> Arc<Policy> {
     let spec = serde_json::from_value(spec.clone()).unwrap();
@@ -60,7 +62,15 @@ fn every_rule_has_a_form_in_cel_or_says_why_not() {
             (Form::None(reason), Phase::Status(_)) => assert!(reason.len() > 20, "{}", rule.id),
             (Form::None(_), Phase::Spec(_)) => panic!("{} is judged at admission", rule.id),
             (Form::Own, _) => assert_eq!(rule.id, "validations"),
-            (Form::Cel(_), _) => {}
+            (Form::Cel(findings), _) => {
+                let root = env!("CARGO_MANIFEST_DIR");
+                let fixture = format!("{root}/tests/rules/{}/policy.yaml", rule.id);
+                let fixture = fs::read_to_string(fixture).unwrap();
+                let mut policy: Value = serde_saphyr::from_str(&fixture).unwrap();
+                let on = serde_json::from_value(policy["spec"].take()).unwrap();
+                assert!(!findings(&on).is_empty(), "{} is on", rule.id);
+                assert!(findings(&DevOpsPolicySpec::default()).is_empty(), "{} is off", rule.id);
+            }
         }
     }
 }

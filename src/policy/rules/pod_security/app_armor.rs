@@ -67,7 +67,10 @@ pub fn profile_in_cel() -> Vec<CelFinding> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, json};
+
     use super::super::testing::{baseline, baseline_pod};
+    use super::*;
 
     #[test]
     fn the_runtimes_profile_and_the_nodes_pass_and_none_does_not() {
@@ -125,5 +128,14 @@ mod tests {
                 );
             }
         }
+    }
+    #[test]
+    fn as_many_annotations_are_reported_as_the_largest_pod_has_containers() {
+        let many = 3 * MAX_ITEMS + 1;
+        let annotations: Map<_, _> = (0..many)
+            .map(|at| (format!("{}c{at}", Annotations::APPARMOR_PREFIX), "unconfined".into()))
+            .collect();
+        let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "web"}]}});
+        assert_eq!(baseline_pod(&pod.to_string()).len(), 3 * MAX_ITEMS);
     }
 }

@@ -124,3 +124,28 @@ pub const CONTAINER: &str = "x.role != 'ephemeral' && p.spec.?os.?name.orValue('
 pub fn annotations<'a>(subject: &Subject<'a>) -> Option<&'a Annotations<'a>> {
     subject.pod_metadata?.annotations.as_ref()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::baseline_pod;
+    use super::*;
+
+    #[test]
+    fn beside_many_breaches_of_other_containers_a_container_has_one() {
+        assert_eq!(shown_beside(0), MAX_SHOWN);
+        assert_eq!(shown_beside(MAX_ITEMS - 1), MAX_SHOWN);
+        assert_eq!(shown_beside(MAX_ITEMS), 1);
+    }
+
+    #[test]
+    fn a_list_beyond_the_limit_is_undecided() {
+        let sysctls = vec![json!({"name": "kernel.shm_rmid_forced"}); MAX_ENTRIES + 1];
+        let spec =
+            json!({"securityContext": {"sysctls": sysctls}, "containers": [{"name": "web"}]});
+        let found = baseline_pod(&json!({ "spec": spec }).to_string());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].undecided, "{found:?}");
+    }
+}
