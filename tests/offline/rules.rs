@@ -164,7 +164,7 @@ fn a_finding_names_the_container_of_its_field_and_holds_the_fields_value() {
                 assert_eq!(found.value.is_some(), field.is_some(), "{text}");
                 match field {
                     Some(Value::String(value)) => {
-                        assert_eq!(found.value.as_ref(), Some(value), "{text}")
+                        assert_eq!(found.value.as_ref(), Some(value), "{text}");
                     }
                     Some(value) if !value.is_object() && !value.is_array() => {
                         assert_eq!(found.value, Some(value.to_string()), "{text}");
