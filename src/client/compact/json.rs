@@ -1,4 +1,4 @@
-//! Writes protobuf messages as JSON by their [`schema`](super::schema).
+//! Writes protobuf messages as JSON by their [`schema`].
 
 use std::io::Write;
 
