@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -99,8 +99,17 @@ fn pod(namespace: usize, pod: usize, image: usize, restarts: u32, phase: usize) 
     })
 }
 
-/// A policy of a scope: one of the namespaces, or all.
+/// Every policy. Each is compiled once, as one that stays in force is.
+static POLICIES: LazyLock<Vec<[Arc<Policy>; 7]>> = LazyLock::new(|| {
+    (0..3).map(|scope| std::array::from_fn(|spec| compile(scope, spec))).collect()
+});
+
 fn policy(scope: usize, spec: usize) -> Arc<Policy> {
+    Arc::clone(&POLICIES[scope][spec])
+}
+
+/// A policy of a scope: one of the namespaces, or all.
+fn compile(scope: usize, spec: usize) -> Arc<Policy> {
     let exempt =
         json!({"rules": ["forbidLatestTag"], "names": ["w1"], "reason": "r", "owner": "o"});
     let expiring = json!({"rules": ["maxRestartCount"], "reason": "r", "owner": "o", "expiresAt": "2026-01-01T00:03:00Z"});
@@ -123,11 +132,15 @@ fn policy(scope: usize, spec: usize) -> Arc<Policy> {
 }
 
 fn set(policies: &[(usize, usize)]) -> Arc<PolicySet> {
+    set_after(&PolicySet::default(), policies)
+}
+
+fn set_after(before: &PolicySet, policies: &[(usize, usize)]) -> Arc<PolicySet> {
     // Names are unique, as in a cluster.
     let named: BTreeMap<_, _> = policies.iter().map(|(scope, spec)| (*scope, *spec)).collect();
     let policies = named.into_iter().map(|(scope, spec)| policy(scope, spec));
-    let known = NAMESPACES.map(|name| (name.to_owned(), NamespaceMetadata::default()));
-    Arc::new(PolicySet::new(policies, Arc::new(known.into())))
+    let known = NAMESPACES.map(|name| (name, Arc::default()));
+    Arc::new(before.updated(policies, known.iter().map(|(name, known)| (*name, known))))
 }
 
 fn observed(pod: &Value) -> ObservedPod<false> {
@@ -288,7 +301,7 @@ proptest! {
                     list_ends(&mut index, now);
                 }
                 Step::Policies { policies: next } => {
-                    policies = set(&next);
+                    policies = set_after(&policies, &next);
                     let _ = index.policies(Arc::clone(&policies), now);
                 }
                 Step::Wait { seconds } => {
@@ -422,6 +435,29 @@ fn a_policy_that_covers_nothing_is_published_again_when_namespaces_come_go_or_ch
     assert_eq!(after(&[("lab", "lab"), ("shop", "web")]), none);
     assert_eq!(after(&[("lab", "shop")]), some);
     assert_eq!(after(&[("web", "web")]), none);
+}
+
+#[test]
+fn only_the_namespaces_whose_policies_changed_are_judged_again() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let mut index = index();
+    let first = set(&[(0, 0), (1, 0)]);
+    let _ = index.policies(Arc::clone(&first), now);
+    list_begins(&mut index);
+    for namespace in [0, 1] {
+        index.pod(&observed(&pod(namespace, 0, 0, 0, 0)), now);
+    }
+    list_ends(&mut index, now);
+    let mut judged = |set: &Arc<PolicySet>| {
+        let _ = index.policies(Arc::clone(set), now);
+        let changed = index.take_scores().map(|scores| scores.changed).unwrap_or_default();
+        changed.into_iter().map(|it| it.name).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&first), ["lab", "shop"], "the first result has all namespaces");
+    assert_eq!(judged(&set_after(&first, &[(0, 0), (1, 0)])), Vec::<String>::new());
+    let edited = set_after(&first, &[(0, 0), (1, 2)]);
+    assert_eq!(judged(&edited), ["shop"]);
+    assert_eq!(judged(&set_after(&edited, &[(0, 0), (1, 2), (2, 3)])), ["lab", "shop"]);
 }
 
 #[test]
