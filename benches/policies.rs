@@ -59,7 +59,7 @@ fn main() {
     list(namespaces, |event| replica.index.namespace(event));
     let started = cpu_time();
     replica.publish();
-    let first = cpu_time() - started;
+    let first = cpu_time().saturating_sub(started);
     let with = resident();
     println!(
         "{} policies, {} exemptions, {NAMESPACES} namespaces with {} plans",
@@ -192,14 +192,14 @@ impl Replica {
             };
             assert!(changed);
             self.publish();
-            in_force.push(cpu_time() - started);
+            in_force.push(cpu_time().saturating_sub(started));
             let set = self.set();
             let known: BTreeSet<_> = before.policies().iter().map(Arc::as_ptr).collect();
             let new = set.policies().iter().filter(|policy| !known.contains(&Arc::as_ptr(policy)));
             compiled += new.count();
             let started = cpu_time();
             let _ = self.audit.policies(set, Timestamp::now());
-            audited.push(cpu_time() - started);
+            audited.push(cpu_time().saturating_sub(started));
             judged += self.audit.take_scores().map_or(0, |scores| scores.changed.len());
         }
         let ((in_force, range), (audited, of_audit)) = (spread(in_force), spread(audited));
