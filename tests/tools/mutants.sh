@@ -57,7 +57,7 @@ opt-level = 1
 TOML
 
 cd "$tree"
-# Without debug information a mutant is built in half the time. The test that is left out takes longer than all others.
+# Without debug information a mutant is built in half the time. The test that is left out takes as long as the others.
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$tree/target
 exec "$root/bin/cargo-mutants" mutants --in-place --no-shuffle --timeout 300 \
   --file 'src/policy/rules/**/*.rs' --exclude-re in_cel --cargo-arg=--lib "$@" \
