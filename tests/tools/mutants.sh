@@ -3,9 +3,9 @@
 # cargo-mutants such as --shard 0/8 for an eighth, --iterate for those that survived the last time, or --list.
 #
 # A mutant is judged by the rules' fixtures and by the unit tests of the rules, of `mutate` and of the forms in CEL. So
-# that one takes ten seconds, and all of them an hour, `policy` is copied into a crate of its own in TARGET/mutants, on a
-# crate of the modules below it, which is built once. What mutants did is in TARGET/mutants/mutants.out; missed.txt lists
-# the survivors. The CEL forms themselves (in_cel) are left out: the API server judges those, in the suite in_tree.
+# that one takes ten seconds, and all of them an hour, `policy` is copied into a crate of its own in TARGET/mutants, on
+# a crate of the modules below it, which is built once. What mutants did is in TARGET/mutants/mutants.out; missed.txt
+# lists the survivors. The CEL forms themselves (in_cel) are left out: the API server judges those, in the suite in_tree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -57,7 +57,7 @@ opt-level = 1
 TOML
 
 cd "$tree"
-# Without debug information a mutant is built in half the time. The test that is left out takes longer than all others.
+# Without debug information a mutant is built in half the time. The test that is left out takes as long as the others.
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$tree/target
 exec "$root/bin/cargo-mutants" mutants --in-place --no-shuffle --timeout 300 \
   --file 'src/policy/rules/**/*.rs' --exclude-re in_cel --cargo-arg=--lib "$@" \
