@@ -5,7 +5,8 @@
 # A mutant is judged by the rules' fixtures and by the unit tests of the rules, of `mutate` and of the forms in CEL. So
 # that one takes ten seconds, and all of them an hour, `policy` is copied into a crate of its own in TARGET/mutants, on
 # a crate of the modules below it, which is built once. What mutants did is in TARGET/mutants/mutants.out; missed.txt
-# lists the survivors. The CEL forms themselves (in_cel) are left out: the API server judges those, in the suite in_tree.
+# lists the survivors. The CEL forms themselves (in_cel) are left out: the API server judges those, in the suite
+# in_tree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
