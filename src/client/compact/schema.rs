@@ -39,15 +39,23 @@ const fn field(tag: u32, name: &'static str, shape: Shape) -> Field {
     Field { tag, name, shape }
 }
 
+/// An object with these fields in its spec and its status.
+const fn object_of(spec: &'static [Field], status: &'static [Field]) -> [Field; 3] {
+    [
+        field(1, "metadata", Message(METADATA)),
+        field(2, "spec", Message(spec)),
+        field(3, "status", Message(status)),
+    ]
+}
+
 /// The fields of an object of a kind; `None` for a kind that podgate does not read as protobuf.
 pub(super) fn object(kind: &str) -> Option<&'static [Field]> {
     Some(match kind {
         "Pod" => POD,
-        "ReplicationController" => REPLICATION_CONTROLLER,
         "Deployment" => DEPLOYMENT,
         "StatefulSet" => STATEFUL_SET,
         "DaemonSet" => DAEMON_SET,
-        "ReplicaSet" => REPLICA_SET,
+        "ReplicaSet" | "ReplicationController" => REPLICAS,
         "Job" => JOB,
         "CronJob" => CRON_JOB,
         "Status" => STATUS,
@@ -97,19 +105,14 @@ const METADATA: &[Field] = &[
     ),
 ];
 
-const POD: &[Field] = &[
-    field(1, "metadata", Message(METADATA)),
-    field(2, "spec", Message(POD_SPEC)),
-    field(
-        3,
-        "status",
-        Message(&[
-            field(1, "phase", Text),
-            field(8, "containerStatuses", List(&Message(CONTAINER_STATUS))),
-            field(10, "initContainerStatuses", List(&Message(CONTAINER_STATUS))),
-        ]),
-    ),
-];
+const POD: &[Field] = &object_of(
+    POD_SPEC,
+    &[
+        field(1, "phase", Text),
+        field(8, "containerStatuses", List(&Message(CONTAINER_STATUS))),
+        field(10, "initContainerStatuses", List(&Message(CONTAINER_STATUS))),
+    ],
+);
 
 const CONTAINER_STATUS: &[Field] =
     &[field(1, "name", Text), field(5, "restartCount", Pointer(&Number))];
@@ -255,93 +258,44 @@ const VOLUME_SOURCE: &[Field] = &[
 const TEMPLATE: Shape =
     Message(&[field(1, "metadata", Message(METADATA)), field(2, "spec", Message(POD_SPEC))]);
 
-const REPLICATION_CONTROLLER: &[Field] = &[
-    field(1, "metadata", Message(METADATA)),
-    field(
-        2,
-        "spec",
-        Message(&[field(1, "replicas", Pointer(&Number)), field(3, "template", TEMPLATE)]),
-    ),
-    field(3, "status", Message(&[field(1, "replicas", Number)])),
-];
+/// A `ReplicaSet` or `ReplicationController`.
+const REPLICAS: &[Field] = &object_of(
+    &[field(1, "replicas", Pointer(&Number)), field(3, "template", TEMPLATE)],
+    &[field(1, "replicas", Number)],
+);
 
-const REPLICA_SET: &[Field] = &[
-    field(1, "metadata", Message(METADATA)),
-    field(
-        2,
-        "spec",
-        Message(&[field(1, "replicas", Pointer(&Number)), field(3, "template", TEMPLATE)]),
-    ),
-    field(3, "status", Message(&[field(1, "replicas", Number)])),
-];
+const DEPLOYMENT: &[Field] = &object_of(
+    &[
+        field(1, "replicas", Pointer(&Number)),
+        field(3, "template", TEMPLATE),
+        field(4, "strategy", Present),
+        field(7, "paused", Flag),
+    ],
+    &[field(2, "replicas", Number), field(3, "updatedReplicas", Number)],
+);
 
-const DEPLOYMENT: &[Field] = &[
-    field(1, "metadata", Message(METADATA)),
-    field(
-        2,
-        "spec",
-        Message(&[
-            field(1, "replicas", Pointer(&Number)),
-            field(3, "template", TEMPLATE),
-            field(4, "strategy", Present),
-            field(7, "paused", Flag),
-        ]),
-    ),
-    field(
-        3,
-        "status",
-        Message(&[field(2, "replicas", Number), field(3, "updatedReplicas", Number)]),
-    ),
-];
+const STATEFUL_SET: &[Field] = &object_of(
+    &[
+        field(1, "replicas", Pointer(&Number)),
+        field(3, "template", TEMPLATE),
+        field(7, "updateStrategy", Present),
+    ],
+    &[field(2, "replicas", Number)],
+);
 
-const STATEFUL_SET: &[Field] = &[
-    field(1, "metadata", Message(METADATA)),
-    field(
-        2,
-        "spec",
-        Message(&[
-            field(1, "replicas", Pointer(&Number)),
-            field(3, "template", TEMPLATE),
-            field(7, "updateStrategy", Present),
-        ]),
-    ),
-    field(3, "status", Message(&[field(2, "replicas", Number)])),
-];
+const DAEMON_SET: &[Field] = &object_of(
+    &[field(2, "template", TEMPLATE), field(3, "updateStrategy", Present)],
+    &[field(1, "currentNumberScheduled", Number), field(3, "desiredNumberScheduled", Number)],
+);
 
-const DAEMON_SET: &[Field] = &[
-    field(1, "metadata", Message(METADATA)),
-    field(
-        2,
-        "spec",
-        Message(&[field(2, "template", TEMPLATE), field(3, "updateStrategy", Present)]),
-    ),
-    field(
-        3,
-        "status",
-        Message(&[
-            field(1, "currentNumberScheduled", Number),
-            field(3, "desiredNumberScheduled", Number),
-        ]),
-    ),
-];
-
-const JOB: &[Field] = &[
-    field(1, "metadata", Message(METADATA)),
-    field(2, "spec", Message(JOB_SPEC)),
-    field(
-        3,
-        "status",
-        Message(&[
-            field(
-                1,
-                "conditions",
-                List(&Message(&[field(1, "type", Text), field(2, "status", Text)])),
-            ),
-            field(4, "active", Number),
-            field(5, "succeeded", Number),
-        ]),
-    ),
-];
+const JOB: &[Field] = &object_of(
+    JOB_SPEC,
+    &[
+        field(1, "conditions", List(&Message(&[field(1, "type", Text), field(2, "status", Text)]))),
+        field(4, "active", Number),
+        field(5, "succeeded", Number),
+    ],
+);
 
 const JOB_SPEC: &[Field] = &[
     field(1, "parallelism", Pointer(&Number)),
@@ -350,14 +304,11 @@ const JOB_SPEC: &[Field] = &[
     field(10, "suspend", Pointer(&Flag)),
 ];
 
-const CRON_JOB: &[Field] = &[
-    field(1, "metadata", Message(METADATA)),
-    field(
-        2,
-        "spec",
-        Message(&[
-            field(4, "suspend", Pointer(&Flag)),
-            field(5, "jobTemplate", Message(&[field(2, "spec", Message(JOB_SPEC))])),
-        ]),
-    ),
-];
+const CRON_JOB: &[Field] = &object_of(
+    &[
+        field(4, "suspend", Pointer(&Flag)),
+        field(5, "jobTemplate", Message(&[field(2, "spec", Message(JOB_SPEC))])),
+    ],
+    // It does not count its pods.
+    &[],
+);
