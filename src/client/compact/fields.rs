@@ -38,22 +38,25 @@ pub(super) fn each<'m>(
     Ok(())
 }
 
-/// The bytes of the last field with a number; empty without one.
+/// The bytes of the last field with this tag; empty without one.
 pub(super) fn bytes(message: &[u8], tag: u32) -> Result<&[u8], Malformed> {
-    let mut found: &[u8] = &[];
-    each(message, |it, value| {
-        if let (true, Raw::Bytes(value)) = (it == tag, value) {
-            found = value;
-        }
-    })?;
-    Ok(found)
+    last(message, tag, |value| if let Raw::Bytes(bytes) = value { Some(bytes) } else { None })
 }
 
-/// The number in the last field with a number; 0 without one.
+/// The number in the last field with this tag; 0 without one.
 pub(super) fn number(message: &[u8], tag: u32) -> Result<u64, Malformed> {
-    let mut found = 0;
+    last(message, tag, |value| if let Raw::Number(number) = value { Some(number) } else { None })
+}
+
+/// What `read` reads in the last field with this tag that it can read.
+fn last<'m, T: Default>(
+    message: &'m [u8],
+    tag: u32,
+    read: impl Fn(Raw<'m>) -> Option<T>,
+) -> Result<T, Malformed> {
+    let mut found = T::default();
     each(message, |it, value| {
-        if let (true, Raw::Number(value)) = (it == tag, value) {
+        if let Some(value) = Some(value).filter(|_| it == tag).and_then(&read) {
             found = value;
         }
     })?;
