@@ -11,7 +11,6 @@ use std::path::{Component, Path, PathBuf};
 use self::ignore::Patterns;
 use crate::findings::{Fault, PassedOver};
 use crate::manifests::documents;
-use crate::manifests::error::ManifestError;
 
 /// The largest file that is read, in bytes. A file is held in memory as a whole.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
@@ -79,7 +78,7 @@ impl Input {
     /// The file cannot be read, is too large, or is not UTF-8 text.
     pub fn read<T>(&self, work: impl FnOnce(&str) -> T) -> Result<T, Fault> {
         let bytes = self.bytes()?;
-        documents::text(&bytes).map(work).map_err(|error| no_text(&self.name, error))
+        documents::text(&bytes).map(work).map_err(|error| error.in_file(&self.name))
     }
 
     /// Its content.
@@ -95,11 +94,6 @@ impl Input {
             }
         }
     }
-}
-
-/// The fault of bytes that are no text.
-pub(crate) fn no_text(name: &str, error: ManifestError) -> Fault {
-    Fault::input(format!("{name}:{}", error.at), error.message)
 }
 
 /// Finds the files of paths: a file, a folder with everything below it, or `-` for stdin. The order is that of the

@@ -1,6 +1,7 @@
 //! Errors in a text, with their line and column.
 
 use super::node::Position;
+use crate::findings::Fault;
 
 /// What is wrong with a document, and where.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -27,5 +28,10 @@ impl ManifestError {
 
     pub(crate) fn no_object(at: Position, message: impl Into<String>) -> Self {
         Self { at, message: message.into(), cause: Cause::NoObject }
+    }
+
+    /// The fault of the file with this name.
+    pub(crate) fn in_file(self, name: &str) -> Fault {
+        Fault::input(format!("{name}:{}", self.at), self.message)
     }
 }

@@ -44,7 +44,7 @@ fn run_input(input: &Input, update: bool) -> Result<Results, Fault> {
         let message = format!("it is larger than {} MiB; split the test", file::MAX_FILE >> 20);
         return Err(Fault::input(input.name.clone(), message));
     }
-    let text = documents::text(&bytes).map_err(|error| refused(input, error))?;
+    let text = documents::text(&bytes).map_err(|error| error.in_file(&input.name))?;
     let mut file =
         TestsOfFile { input, update, names: HashSet::new(), results: Results::default() };
     let mut edits = Edits::default();
@@ -106,12 +106,8 @@ impl TestsOfFile<'_> {
     }
 
     fn refuse(&mut self, error: ManifestError) {
-        self.results.faults.push(refused(self.input, error));
+        self.results.faults.push(error.in_file(&self.input.name));
     }
-}
-
-fn refused(input: &Input, error: ManifestError) -> Fault {
-    Fault::input(format!("{}:{}", input.name, error.at), error.message)
 }
 
 /// The fault of a file that a person named, and that has no test.

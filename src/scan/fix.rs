@@ -3,7 +3,7 @@
 use json_patch::PatchOperation;
 use serde_json::Value;
 
-use super::manifest::{JudgedWorkload, ManifestJudge, input_fault};
+use super::manifest::{JudgedWorkload, ManifestJudge};
 use super::passed_over::{self, Source};
 use crate::findings::Fault;
 use crate::manifests::documents::{self, Manifest};
@@ -55,7 +55,7 @@ pub fn fix(judge: &ManifestJudge<'_>, file: &str, text: &str, source: Source) ->
     }
     let refused = |error| match passed_over::of(source, text, &error) {
         Some(_) => None,
-        None => Some(input_fault(file, error)),
+        None => Some(error.in_file(file)),
     };
     for object in documents::read(text) {
         let manifest = match object {
@@ -80,7 +80,7 @@ pub fn fix(judge: &ManifestJudge<'_>, file: &str, text: &str, source: Source) ->
                 fixed.left += found.findings.len() - safe.len();
                 let operations = patch::operations(&object.expected, safe);
                 if let Err(error) = object.plan(text, &manifest, &found, operations) {
-                    fixed.faults.push(input_fault(file, error));
+                    fixed.faults.push(error.in_file(file));
                 }
             }
             Err(error) => fixed.faults.extend(refused(error)),

@@ -251,7 +251,7 @@ impl JudgedText {
         let passed_over = passed_over::of(source, text, &error);
         match passed_over {
             Some(what) => self.pass_over(what),
-            None => self.faults.push(input_fault(file, error)),
+            None => self.faults.push(error.in_file(file)),
         }
         passed_over.is_none()
     }
@@ -318,8 +318,4 @@ fn violations(file: &str, manifest: &Manifest<'_>, found: &JudgedWorkload<'_>) -
 fn patch_of(object: &Value, fix: &Fix) -> Option<Value> {
     let operations = patch::operations(object, [fix]);
     if operations.is_empty() { None } else { serde_json::to_value(operations).ok() }
-}
-
-pub(super) fn input_fault(file: &str, error: ManifestError) -> Fault {
-    Fault::input(format!("{file}:{}", error.at), error.message)
 }

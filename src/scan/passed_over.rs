@@ -1,7 +1,7 @@
 //! Tells manifests of Kubernetes from everything else in a folder: values, templates, files of other programs.
 
 use crate::findings::{Fault, PassedOver};
-use crate::inputs::{self, Input, Origin};
+use crate::inputs::{Input, Origin};
 use crate::manifests::documents;
 use crate::manifests::error::{Cause, ManifestError};
 
@@ -110,7 +110,7 @@ pub fn read<T>(input: &Input, work: impl FnOnce(&str, Source) -> T) -> Result<T,
         Ok(text) => Ok(work(text, source)),
         Err(error) => Err(match no_text(&bytes).filter(|_| source != Source::Named) {
             Some(what) => Unreadable::PassedOver(what),
-            None => Unreadable::Fault(inputs::no_text(&input.name, error)),
+            None => Unreadable::Fault(error.in_file(&input.name)),
         }),
     }
 }

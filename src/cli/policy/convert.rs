@@ -126,10 +126,7 @@ fn read(paths: &[PathBuf]) -> (Vec<Source>, Vec<Fault>) {
                         object: manifest.node.to_json(),
                     }),
                     Err(error) if error.cause == Cause::NoObject && !named => {}
-                    Err(error) => {
-                        let place = format!("{}:{}", input.name, error.at);
-                        faults.push(Fault::input(place, error.message));
-                    }
+                    Err(error) => faults.push(error.in_file(&input.name)),
                 }
             }
         });
