@@ -11,8 +11,11 @@
     reason = "a benchmark that fails loudly is one"
 )]
 
+#[allow(dead_code, reason = "the other bench uses the rest")]
+#[path = "api_server/process.rs"]
+mod process;
+
 use std::collections::BTreeSet;
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,13 +57,13 @@ fn main() {
     list(policies, |event| replica.index.policy(event));
     list([].into_iter(), |event| replica.index.namespace(event));
     replica.publish();
-    let without = resident();
+    let without = resident_mib();
     let namespaces = (0..NAMESPACES).map(|number| namespace(number, number % TEAMS));
     list(namespaces, |event| replica.index.namespace(event));
     let started = cpu_time();
     replica.publish();
     let first = cpu_time().saturating_sub(started);
-    let with = resident();
+    let with = resident_mib();
     println!(
         "{} policies, {} exemptions, {NAMESPACES} namespaces with {} plans",
         replica.set().len(),
@@ -93,9 +96,9 @@ fn main() {
 
     println!(
         "resident: {:.1} MiB with the policies, {:.1} MiB with the namespaces too, {:.0} bytes for each of them",
-        without / 1024.0,
-        with / 1024.0,
-        (with - without) * 1024.0 / NAMESPACES as f64
+        without,
+        with,
+        (with - without) * 1024.0 * 1024.0 / NAMESPACES as f64
     );
 }
 
@@ -227,11 +230,8 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Resident memory in KiB.
-fn resident() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim_end_matches("kB").trim().parse().unwrap()
+fn resident_mib() -> f64 {
+    process::resident_mib(std::process::id())
 }
 
 fn name(namespace: usize) -> String {
