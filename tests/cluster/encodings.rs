@@ -37,13 +37,6 @@ const TRIED: usize = 150;
 const COMPARED: usize = 60;
 const SEED: u64 = 22;
 
-fn path(kind: Kind, namespace: &str) -> String {
-    let names = kind.names();
-    let group =
-        if names.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", names.group) };
-    format!("{group}/{}/namespaces/{namespace}/{}", names.version, names.resource)
-}
-
 /// Creates random objects of a kind, with what controllers and people write into their metadata.
 fn create(shop: &Namespace<'_>, kind: Kind, random: &mut Random) {
     let generator = Generator::new();
@@ -159,7 +152,7 @@ fn a_list_says_the_same_to_every_rule_in_both_encodings(cluster: &Cluster) {
     let mut random = Random::new(SEED);
     for kind in MAKERS.into_iter().chain([Kind::Pod]) {
         create(&shop, kind, &mut random);
-        let path = path(kind, &shop.name);
+        let path = shop.api(kind).resource_url().to_owned();
         let read_by = |client: &Client, whole: bool| {
             let listed = cluster.wait(list(client, &path, &ListParams::default())).unwrap();
             assert!(listed["metadata"]["resourceVersion"].is_string(), "{listed}");
@@ -177,7 +170,7 @@ fn a_list_says_the_same_to_every_rule_in_both_encodings(cluster: &Cluster) {
 fn a_watch_says_the_same_to_every_rule_in_both_encodings(cluster: &Cluster) {
     let shop = cluster.namespace("watches");
     let mut random = Random::new(SEED);
-    let path = path(Kind::Pod, &shop.name);
+    let path = shop.api(Kind::Pod).resource_url().to_owned();
     let begin = cluster.wait(list(&cluster.client, &path, &ListParams::default())).unwrap();
     let begin = begin["metadata"]["resourceVersion"].as_str().unwrap();
     create(&shop, Kind::Pod, &mut random);
@@ -229,7 +222,7 @@ fn pages_and_refusals_are_the_same_in_both_encodings(cluster: &Cluster) {
         object["metadata"]["name"] = json!(format!("web-{number}"));
         shop.create(&object).unwrap();
     }
-    let path = path(Kind::Pod, &shop.name);
+    let path = shop.api(Kind::Pod).resource_url().to_owned();
     let compact = cluster.wait(async { compact(&cluster.client) });
     let pages = |client: &Client| {
         let mut params = ListParams::default().limit(2);
