@@ -129,6 +129,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn as_many_annotations_are_reported_as_the_largest_pod_has_containers() {
         let many = 3 * MAX_ITEMS + 1;
