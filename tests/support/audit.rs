@@ -1,7 +1,8 @@
 //! The API server's audit log: the user, object and time of each write.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -40,6 +41,33 @@ pub fn events_about(log: &Path, about: &str) -> Vec<Value> {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines = text.lines().filter(|line| line.contains(about));
     lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The events that are added to a log from now on, which is much faster than reading a long log again and again.
+pub struct Added {
+    log: PathBuf,
+    read: u64,
+}
+
+impl Added {
+    pub fn to(log: &Path) -> Self {
+        Self { log: log.to_owned(), read: fs::metadata(log).map_or(0, |it| it.len()) }
+    }
+
+    /// Those since the last call whose lines contain this text, such as a path.
+    pub fn about(&mut self, about: &str) -> Vec<Value> {
+        let mut bytes = Vec::new();
+        if let Ok(mut log) = File::open(&self.log) {
+            log.seek(SeekFrom::Start(self.read)).unwrap();
+            log.read_to_end(&mut bytes).unwrap();
+        }
+        // The last line may be incomplete.
+        let whole = bytes.iter().rposition(|it| *it == b'\n').map_or(0, |it| it + 1);
+        self.read += whole as u64;
+        let text = String::from_utf8_lossy(&bytes[..whole]);
+        let lines = text.lines().filter(|line| line.contains(about));
+        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
 }
 
 /// Whether this event is of a write request.

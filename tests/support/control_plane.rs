@@ -241,6 +241,11 @@ impl ControlPlane {
         audit::events_about(&self.audit_log(), about)
     }
 
+    /// The requests that are logged from now on.
+    pub fn further_requests(&self) -> audit::Added {
+        audit::Added::to(&self.audit_log())
+    }
+
     fn audit_log(&self) -> PathBuf {
         assert!(self.options.audit.is_some(), "start it by ControlPlane::audited");
         self.dir.path().join(audit::LOG)

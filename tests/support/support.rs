@@ -37,8 +37,12 @@ pub mod wire;
 
 use std::time::{Duration, Instant};
 
-/// Far above the duration of any step, so that only a hang exceeds it.
-pub const PATIENCE: Duration = Duration::from_mins(2);
+/// Far above the duration of any step, also on a busy machine, so that only a hang exceeds it.
+pub const PATIENCE: Duration = Duration::from_mins(5);
+
+/// The shortest and the longest time between two polls.
+const SOON: Duration = Duration::from_millis(20);
+const SELDOM: Duration = Duration::from_millis(200);
 
 /// Polls until there is an answer; returns it with the duration.
 ///
@@ -64,7 +68,8 @@ pub fn eventually_within<T>(
             Err(reason) if started.elapsed() > patience => {
                 panic!("waited {patience:?} for {what}: {reason}")
             }
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            // A long wait asks seldom: many trials wait side by side, and what they wait for needs the machine too.
+            Err(_) => std::thread::sleep((started.elapsed() / 20).clamp(SOON, SELDOM)),
         }
     }
 }

@@ -79,27 +79,19 @@ impl Arena {
         self.api.try_get(LEASE).unwrap_or_default()
     }
 
-    /// How often podgate has read the object at this path so far.
-    fn reads(&self, path: &str) -> usize {
-        let asked = self.plane.requests_about(path).into_iter();
-        let of = |it: &Value| {
-            it["requestURI"].as_str().and_then(|it| it.split('?').next()) == Some(path)
-        };
-        asked
-            .filter(|it| {
-                audit::user(it) == USER && it["verb"] == "get" && audit::is_received(it) && of(it)
-            })
-            .count()
-    }
-
-    /// Waits until podgate has read this object this many times more. At the second read, it has finished its work from
-    /// the first.
+    /// Waits until podgate has read the object at this path this many times more. At the second read, it has finished its
+    /// work from the first.
     pub fn is_read(&self, path: &str, times: usize) {
-        let before = self.reads(path);
+        let is_a_read = |it: &Value| {
+            audit::user(it) == USER
+                && it["verb"] == "get"
+                && audit::is_received(it)
+                && it["requestURI"].as_str().and_then(|it| it.split('?').next()) == Some(path)
+        };
+        let mut added = self.plane.further_requests();
+        let mut reads = 0;
         eventually_within(READS, &format!("{path} to be read {times} more times"), || {
-            // The log is long.
-            std::thread::sleep(Duration::from_millis(200));
-            let reads = self.reads(path) - before;
+            reads += added.about(path).iter().filter(|it| is_a_read(it)).count();
             if reads >= times { Ok(()) } else { Err(format!("it was read {reads} times")) }
         });
     }

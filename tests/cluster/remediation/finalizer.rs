@@ -1,7 +1,5 @@
 //! A policy that may repair has a finalizer only as long as needed.
 
-use std::time::Duration;
-
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
@@ -9,8 +7,8 @@ use super::arena::Arena;
 use super::kubelet::READY;
 use super::shop::{Shop, record, wants};
 use crate::support::control_plane::seconds;
+use crate::support::eventually;
 use crate::support::suite::{Trials, trials};
-use crate::support::{eventually, eventually_within};
 
 pub const TRIALS: Trials<Arena> = trials![
     a_policy_has_the_finalizer_only_in_mode_apply,
@@ -20,9 +18,6 @@ pub const TRIALS: Trials<Arena> = trials![
 ];
 
 const FINALIZER: &str = "devops.stochastic.io/cleanup";
-
-/// Far above the minute for which a deleted policy waits for its repairs.
-const PATIENCE: Duration = Duration::from_mins(5);
 
 fn has_finalizer(policy: &Value) -> bool {
     let finalizers = policy["metadata"]["finalizers"].as_array();
@@ -44,7 +39,7 @@ fn delete_and_wait(shop: &Shop<'_>) {
 }
 
 fn wait_until_gone(shop: &Shop<'_>) {
-    let ((), after) = eventually_within(PATIENCE, "the policy to be gone", || {
+    let ((), after) = eventually("the policy to be gone", || {
         let policy = shop.get_policy("own");
         if policy.is_null() { Ok(()) } else { Err(policy.to_string()) }
     });
