@@ -127,5 +127,5 @@ licenses: ## Licences, banned crates and sources of the dependencies
 fuzz: ## Build the fuzz targets and run each for SECONDS (60); TARGETS names some of them
 	fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
-bench: control-plane ## A review against a null webhook, alone and through an API server; a scan against the YAML parser; many policies and namespaces; the audit of up to 50 000 pods
-	$(CARGO) bench --bench admission --bench api_server --bench scan --bench policies --bench audit
+bench: control-plane ## A review against a null webhook, alone and through an API server; a scan against the YAML parser; many policies and namespaces; the audit of up to 50 000 pods, and the heap that it keeps
+	$(CARGO) bench --bench admission --bench api_server --bench scan --bench policies --bench index --bench audit

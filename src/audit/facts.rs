@@ -1,6 +1,6 @@
 //! The facts kept of each pod: JSON texts shared with pods of the same shape, and the policies' findings.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -46,6 +46,42 @@ pub(super) struct TrackedTemplate {
     pub created: i64,
     /// The number of the list that last contained it.
     pub listed: u32,
+}
+
+/// What a pod was found to be.
+#[derive(Clone)]
+pub(super) struct Judgement {
+    pub workload: Arc<WorkloadKey>,
+    pub findings: Findings,
+    pub maker: Maker,
+}
+
+/// The judgements of a namespace's pods by their texts, for the next pod with the same.
+#[derive(Default)]
+pub(super) struct Judgements {
+    known: HashMap<Arc<PodTexts>, Judgement>,
+    /// The number of judgements above which those of no pod are dropped next.
+    sweep_above: usize,
+}
+
+impl Judgements {
+    pub fn of(&self, facts: &Facts) -> Option<Judgement> {
+        self.known.get(&facts.texts).cloned()
+    }
+
+    pub fn keep(&mut self, facts: &Facts, judgement: Judgement) {
+        if self.known.len() > self.sweep_above {
+            self.sweep();
+        }
+        self.known.insert(Arc::clone(&facts.texts), judgement);
+    }
+
+    /// Drops the judgements whose texts no pod has: only this map and the text pool hold them.
+    pub fn sweep(&mut self) {
+        self.known.retain(|texts, _| Arc::strong_count(texts) > 2);
+        self.known.shrink_to(2 * self.known.len());
+        self.sweep_above = 16 + 2 * self.known.len();
+    }
 }
 
 /// The findings of all policies, in the order of policy ids. Boxed, so that a pod holds one pointer.
@@ -204,5 +240,30 @@ impl<T: ?Sized + Eq + Hash> Interner<T> {
         self.known.retain(|value| Arc::strong_count(value) > 1);
         self.known.shrink_to(2 * self.known.len());
         self.sweep_at = 1024.max(2 * self.known.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn judgements_of_texts_that_no_pod_has_are_dropped() {
+        let (mut pool, mut judgements) = (TextPool::default(), Judgements::default());
+        let key =
+            || WorkloadKey { namespace: String::new(), kind: String::new(), name: String::new() };
+        let mut judge = |number: u32| {
+            let pod = CutPod { spec: number.to_string(), ..CutPod::default() };
+            let facts = Facts::new(&pod, &mut pool);
+            let (workload, findings) = (Arc::new(key()), Findings::default());
+            judgements.keep(&facts, Judgement { workload, findings, maker: Maker::Other });
+            facts
+        };
+        let kept = judge(0);
+        for number in 1..1000 {
+            drop(judge(number));
+        }
+        assert!(judgements.of(&kept).is_some());
+        assert!(judgements.known.len() < 25, "{}", judgements.known.len());
     }
 }

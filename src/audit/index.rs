@@ -16,7 +16,9 @@ use self::policy_sets::PolicySets;
 use self::unpublished::Unpublished;
 use super::began::BeganTimes;
 pub use super::began::{Began, Remembered};
-use super::facts::{Facts, Findings, Interner, PodFinding, PolicyId, TextPool, TrackedPod};
+use super::facts::{
+    Facts, Findings, Interner, Judgement, PodFinding, PolicyId, TextPool, TrackedPod,
+};
 use super::judge::{JudgedPod, PodJudge, address};
 use super::namespace::{AuditedNamespace, Exchange, PolicyTransitions};
 use super::pod::ObservedPod;
@@ -89,7 +91,7 @@ pub struct AuditIndex {
 struct Due {
     at: i64,
     namespace: Arc<str>,
-    pod: Arc<str>,
+    pod: Box<str>,
 }
 
 impl AuditIndex {
@@ -203,6 +205,9 @@ impl AuditIndex {
         if !std::mem::replace(&mut self.complete, true) {
             self.stand_at_first();
         }
+        for state in self.namespaces.values_mut() {
+            state.judgements.sweep();
+        }
         self.text_pool.sweep();
         self.faults.sweep();
         self.findings.sweep();
@@ -271,24 +276,42 @@ impl AuditIndex {
         document: Option<&Document<'_>>,
         now: Timestamp,
     ) {
-        let known = self.namespaces.get(namespace).and_then(|state| state.pods.get(name));
+        let state = self.namespaces.get(namespace);
+        let known = state.and_then(|state| state.pods.get(name));
         // A known pod keeps its list number: a pod judged again because time passed was not in the current list.
         let listed = known.map_or(self.lists.number(Kind::Pod), |pod| pod.listed);
         let known = known.map(|pod| Arc::clone(&pod.findings));
-        let json = facts.json(namespace, name);
-        let judged =
-            self.judged(namespace, &json, document, known.as_deref().map_or(&[], |it| it), now);
-        let Some(judged) = judged else { return };
-        let (kind, workload) = judged.workload;
-        let pod = TrackedPod {
-            workload: self.workload_of_pod(namespace, kind, workload),
-            facts,
-            findings: self.intern_findings(judged.findings),
-            listed,
-            maker: judged.maker,
+        let alike = state.and_then(|state| state.judgements.of(&facts));
+        let (judgement, due) = if let Some(alike) = alike {
+            (alike, None)
+        } else {
+            let json = facts.json(namespace, name);
+            let known = known.as_deref().map_or(&[][..], |it| it);
+            let Some(judged) = self.judged(namespace, &json, document, known, now) else { return };
+            self.judgement(namespace, &facts, judged)
         };
+        let Judgement { workload, findings, maker } = judgement;
+        let pod = TrackedPod { workload, facts, findings, listed, maker };
         self.put(namespace, name, Some(pod), now);
-        self.schedule(namespace, name, judged.due);
+        self.schedule(namespace, name, due);
+    }
+
+    /// Shares a judgement with the pods that are judged alike.
+    fn judgement(
+        &mut self,
+        namespace: &Arc<str>,
+        facts: &Facts,
+        judged: JudgedPod,
+    ) -> (Judgement, Option<Timestamp>) {
+        let JudgedPod { workload: (kind, name), maker, findings, due, alike } = judged;
+        let workload = self.workload_of_pod(namespace, kind, name);
+        let findings = self.intern_findings(findings);
+        let judgement = Judgement { workload, findings, maker };
+        let state = self.namespaces.get_mut(namespace).filter(|_| alike);
+        if let Some(state) = state {
+            state.judgements.keep(facts, judgement.clone());
+        }
+        (judgement, due)
     }
 
     fn judged(
@@ -310,9 +333,8 @@ impl AuditIndex {
     }
 
     fn schedule(&mut self, namespace: &Arc<str>, name: &str, due: Option<Timestamp>) {
-        let known = self.namespaces.get(namespace).and_then(|it| it.pods.get_key_value(name));
-        if let (Some(due), Some((pod, _))) = (due, known) {
-            let (namespace, pod) = (Arc::clone(namespace), Arc::clone(pod));
+        if let Some(due) = due {
+            let (namespace, pod) = (Arc::clone(namespace), name.into());
             self.due.insert(Due { at: due.as_second(), namespace, pod });
         }
     }

@@ -12,7 +12,7 @@ use crate::policy::engine::{Finding, Judgement, judge, judge_as_created, judge_r
 use crate::policy::grace::by_controller;
 use crate::policy::object::Object;
 use crate::policy::observed::Fault;
-use crate::policy::owner;
+use crate::policy::owner::{self, ObjectName};
 use crate::policy::plan::EvaluationPlan;
 use crate::policy::pod_status::PodStatus;
 use crate::policy::registry;
@@ -41,6 +41,8 @@ pub(super) struct JudgedPod {
     pub findings: Vec<PodFinding>,
     /// When it exceeds the next limit on Pending, if it stays Pending.
     pub due: Option<Timestamp>,
+    /// Whether a pod of the same namespace with the same texts is judged the same, for as long as its policies are.
+    pub alike: bool,
 }
 
 /// The address of a policy, its key in [`PodJudge::ids`].
@@ -73,8 +75,9 @@ impl PodJudge<'_> {
         let due = waits.then(|| self.next_limit(running.age_seconds)).flatten();
         let due = due.and_then(|left| self.now.checked_add(left).ok());
         let owner = owner::workload(&subject);
+        let alike = running.phase != "Pending" && self.judges_alike(&owner);
         let workload = (owner.kind.into_owned(), owner.name.into_owned());
-        Ok(JudgedPod { workload, maker: maker(&subject), findings, due })
+        Ok(JudgedPod { workload, maker: maker(&subject), findings, due, alike })
     }
 
     /// Judges the pod that a workload would make, with the mutations of all policies. `whole` is its JSON where it is
@@ -112,6 +115,14 @@ impl PodJudge<'_> {
             findings.extend(known.iter().filter(|it| reads_document(it)).filter(in_force).cloned());
         }
         findings.sort_by_key(|it| it.policy);
+    }
+
+    /// Whether a workload's pods with the same texts are judged the same: neither their names nor the time decide. What
+    /// a pod of a Job belongs to depends on the CronJobs that are known.
+    fn judges_alike(&self, workload: &ObjectName<'_>) -> bool {
+        let named = matches!(&*workload.kind, "Pod" | "Job");
+        let exempts = || self.plan.policies().iter().any(|policy| policy.has_exemptions());
+        !named && !self.plan.reads_documents() && !exempts()
     }
 
     /// The time until the pod exceeds the next limit on Pending.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::began::BeganTimes;
 use super::cell::{NamespaceCell, Transition};
-use super::facts::{PodFinding, PolicyId, TrackedPod, TrackedTemplate};
+use super::facts::{Judgements, PodFinding, PolicyId, TrackedPod, TrackedTemplate};
 use super::live_score::{LiveScore, ViolatedRule};
 use crate::api::Severity;
 use crate::policy::compile::Policy;
@@ -31,7 +31,9 @@ pub(super) struct AuditedNamespace {
     pub overall: LiveScore,
     /// The loss that the cluster's score counts for this namespace.
     pub counted: Loss,
-    pub pods: HashMap<Arc<str>, TrackedPod>,
+    pub pods: HashMap<Box<str>, TrackedPod>,
+    /// By the policies in force.
+    pub judgements: Judgements,
     /// How many pods each workload has.
     workloads: HashMap<Arc<WorkloadKey>, u32>,
     /// The templates of workloads. One stands in for a pod where its workload has none.
@@ -79,6 +81,7 @@ impl AuditedNamespace {
         let in_grace = policies.iter().filter(|(_, policy)| policy.in_grace(now));
         self.in_grace = in_grace.map(|(id, _)| *id).collect();
         self.policies = policies;
+        self.judgements = Judgements::default();
         gone
     }
 

@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod audit_alike;
 mod audit_index;
 mod audit_standing;
 mod audit_workloads;

@@ -193,7 +193,7 @@ impl AuditIndex {
             workload.kind == "Job" && owner::cron_job_of(&workload.name) == Some(cron_job)
         };
         let pods = state.pods.iter().filter(|(_, pod)| of_run(&pod.workload));
-        for pod in pods.map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>() {
+        for pod in pods.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
             self.judge_again(namespace, &pod, now);
         }
     }

@@ -12,9 +12,10 @@
 )]
 
 #[allow(dead_code, reason = "the other bench uses the rest")]
-#[path = "api_server/objects.rs"]
+#[path = "../api_server/objects.rs"]
 mod objects;
-#[path = "../tests/support/support.rs"]
+mod policies;
+#[path = "../../tests/support/support.rs"]
 mod support;
 
 use std::fmt::Debug;
@@ -39,7 +40,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PODS: &str = "0,1000,10000,50000";
 const NAMESPACES: usize = 50;
-const POLICIES: usize = 10;
 const EVENTS: usize = 1000;
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -58,7 +58,8 @@ fn main() {
         client
     });
     println!(
-        "{POLICIES} policies for all namespaces, {} pods a workload; half of the workloads break two rules",
+        "{} policies for all namespaces, {} pods a workload; half of the workloads break two rules",
+        policies::POLICIES,
         load::PODS_OF_A_WORKLOAD
     );
     println!(
@@ -148,7 +149,7 @@ fn measure(
     let list = before.midpoint(runtime.block_on(list(client)));
     eventually_within(PATIENCE, "every status", || {
         let reconciled = podgate.metric("devopspolicy_reconcile_total").unwrap_or(0.0);
-        if reconciled >= POLICIES as f64 { Ok(()) } else { Err(reconciled.to_string()) }
+        if reconciled >= policies::POLICIES as f64 { Ok(()) } else { Err(reconciled.to_string()) }
     });
     let counted = podgate.metric("podgate_audit_pods");
     assert_eq!(counted, Some(pods as f64));
@@ -290,21 +291,13 @@ async fn prepare(client: &Client, sizes: &[usize]) {
         namespaces.create(&PostParams::default(), &object).await.unwrap();
     }
     load::namespaces(client, NAMESPACES).await;
-    let policies: Api<ClusterDevOpsPolicy> = Api::all(client.clone());
-    let specs = [
-        json!({"forbidLatestTag": true}),
-        json!({"requireLivenessProbe": true, "requireReadinessProbe": true}),
-        json!({"maxRestartCount": 3, "forbidPendingDuration": 86400}),
-        json!({"requireResourceRequests": ["cpu", "memory"]}),
-        json!({"forbidLatestTag": true, "podSecurity": "baseline"}),
-    ];
-    for number in 0..POLICIES {
-        let spec = &specs[number % specs.len()];
+    let api: Api<ClusterDevOpsPolicy> = Api::all(client.clone());
+    for (number, spec) in policies::specs().enumerate() {
         let policy = json!({
             "apiVersion": "devops.stochastic.io/v1", "kind": "ClusterDevOpsPolicy",
-            "metadata": {"name": format!("policy-{number}")}, "spec": spec,
+            "metadata": {"name": policies::name(number)}, "spec": spec,
         });
         let policy = serde_json::from_value(policy).unwrap();
-        policies.create(&PostParams::default(), &policy).await.unwrap();
+        api.create(&PostParams::default(), &policy).await.unwrap();
     }
 }
