@@ -1,6 +1,7 @@
 //! Metrics of what policies decide at admission, of every replica. The series of a policy begin at 0 when it comes into
 //! force, and end with it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -23,7 +24,7 @@ const MODES: [EnforcementMode; 3] =
     [EnforcementMode::Audit, EnforcementMode::Warn, EnforcementMode::Enforce];
 
 /// The labels of a violation: mode, `RULE` or `RULE/CHECK`, and severity.
-type ViolationLabels = (&'static str, String, Severity);
+type ViolationLabels = (&'static str, Cow<'static, str>, Severity);
 
 /// What the policies decided on one object.
 #[derive(Debug, Default)]
@@ -41,8 +42,7 @@ impl Decided {
     pub fn new(decision: &Decision<'_>) -> Self {
         let mut decided = Self::default();
         for finding in decision.all() {
-            let labels =
-                (finding.policy.mode.as_str(), finding.id().into_owned(), finding.severity);
+            let labels = (finding.policy.mode.as_str(), finding.id(), finding.severity);
             *decided.violations.entry(labels).or_default() += 1;
         }
         for finding in &decision.denied {
@@ -174,7 +174,7 @@ impl DecisionMetrics {
         let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
         for ((mode, rule, severity), count) in violations {
             let of_policies = rule.starts_with("validations/");
-            let unnamed = of_policies && !in_force.validations.contains(rule);
+            let unnamed = of_policies && !in_force.validations.contains(&**rule);
             let rule = if unnamed { VALIDATIONS } else { rule };
             let labels = [*mode, rule, severity.as_str()];
             self.violations.with_label_values(&labels).inc_by(*count);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::decision::Decision;
 use super::engine::Finding;
@@ -59,9 +60,10 @@ pub fn denial(
     }
     learn_more += &contacts(denied);
     let room = MAX_DENIAL - learn_more.len() - "  and 1000000 more violations\n".len();
+    let mut sentence = LastSentence::default();
     for (rendered, finding) in denied.iter().enumerate() {
         let before = text.len();
-        render(finding, &mut text);
+        render(finding, sentence.of(finding), &mut text);
         if text.len() > room {
             text.truncate(before);
             let more = denied.len() - rendered;
@@ -109,7 +111,25 @@ fn is_template_lacking(finding: &Finding<'_>) -> bool {
     value.is_none() && path.contains("template.") && path.contains(".resources.")
 }
 
-fn render(finding: &Finding<'_>, text: &mut String) {
+/// The sentence of the last breach that was asked for: the findings of policies that share one follow each other.
+#[derive(Default)]
+struct LastSentence {
+    breach: Option<Arc<Breach>>,
+    sentence: String,
+}
+
+impl LastSentence {
+    fn of(&mut self, finding: &Finding<'_>) -> &str {
+        let known = self.breach.as_ref().is_some_and(|it| Arc::ptr_eq(it, &finding.breach));
+        if !known {
+            self.breach = Some(Arc::clone(&finding.breach));
+            self.sentence = finding.breach.sentence();
+        }
+        &self.sentence
+    }
+}
+
+fn render(finding: &Finding<'_>, sentence: &str, text: &mut String) {
     for part in ["  ", &finding.id(), " (", finding.severity.as_str(), ") · policy "] {
         text.push_str(part);
     }
@@ -119,7 +139,7 @@ fn render(finding: &Finding<'_>, text: &mut String) {
             text.push_str(part);
         }
     }
-    for part in ["\n    ", &finding.sentence(), "\n"] {
+    for part in ["\n    ", sentence, &finding.expiry(), "\n"] {
         text.push_str(part);
     }
 }

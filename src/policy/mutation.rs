@@ -55,19 +55,19 @@ pub fn inject<'p>(
     let mut whole = Some(whole);
     let mut injected: Option<Injected<'p>> = None;
     let mut added = AddedFields::new();
-    let steps = std::iter::once(None).chain(plan.mutating.iter().map(Some));
-    for policy in steps {
-        let fixes = |subject: &Subject<'_>| match policy {
+    let mut steps = std::iter::once(None).chain(plan.mutating.iter().map(Some));
+    // The fixes of the next step that has any. The steps between look at one view, which takes a decoding to make.
+    let mut next = |subject: &Subject<'_>| {
+        let mut found = steps.by_ref().map(|policy| match policy {
             None => retaggings(plan, subject, now),
             Some(policy) => fillings(policy, subject, now),
-        };
-        let found = match &injected {
-            None => fixes(subject),
-            Some(so_far) => so_far.view(subject, fixes)?,
-        };
-        if found.is_empty() {
-            continue;
-        }
+        });
+        found.find(|fixes| !fixes.is_empty())
+    };
+    while let Some(found) = match &injected {
+        None => next(subject),
+        Some(so_far) => so_far.view(subject, &mut next)?,
+    } {
         if let Some(whole) = whole.take() {
             let (operations, policies) = (Vec::new(), BTreeSet::new());
             injected = Some(Injected { object: whole()?, operations, policies });

@@ -22,6 +22,10 @@ pub fn clip(value: &str) -> String {
 
 /// A text on one line: control characters are escaped, quotes are not. For texts that are composed of clipped values.
 pub fn printable(text: &str) -> String {
+    // Most are plain: this look at them costs a tenth of going through their characters.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let quote = ['"', '\'', '\\'];
     let mut shown = String::with_capacity(text.len());
     for part in text.split_inclusive(quote) {
