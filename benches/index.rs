@@ -81,7 +81,9 @@ impl Load {
         let mut index = AuditIndex::new(Remembered::default());
         let _ = index.policies(policy_set(), now);
         index.list_begins(Kind::Pod);
-        MAKERS.into_iter().for_each(|kind| index.list_begins(kind));
+        for kind in MAKERS {
+            index.list_begins(kind);
+        }
         let image = if self.breaks { "ghcr.io/example/checkout:latest" } else { "nginx:1.29" };
         for workload in 0..self.workloads {
             let (namespace, name) = (namespace(workload), format!("w{workload}"));
@@ -92,7 +94,9 @@ impl Load {
                 index.pod(&observed(&pod(workload, number, image, 0)), now);
             }
         }
-        MAKERS.into_iter().for_each(|kind| index.list_ends(kind, now));
+        for kind in MAKERS {
+            index.list_ends(kind, now);
+        }
         index.list_ends(Kind::Pod, now);
         publish(&mut index, now);
         index

@@ -118,7 +118,7 @@ impl PodJudge<'_> {
     }
 
     /// Whether a workload's pods with the same texts are judged the same: neither their names nor the time decide. What
-    /// a pod of a Job belongs to depends on the CronJobs that are known.
+    /// a pod of a Job belongs to depends on the `CronJobs` that are known.
     fn judges_alike(&self, workload: &ObjectName<'_>) -> bool {
         let named = matches!(&*workload.kind, "Pod" | "Job");
         let exempts = || self.plan.policies().iter().any(|policy| policy.has_exemptions());
