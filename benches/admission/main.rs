@@ -21,6 +21,8 @@ use std::path::Path;
 use server::{Ask, Figure, REVIEWS_PER_ROUND, Target, pinned};
 use servers::NULL_SERVER;
 
+#[path = "../budgets.rs"]
+mod budgets;
 mod server;
 #[path = "../servers/servers.rs"]
 mod servers;
@@ -152,25 +154,34 @@ fn podgate(policies: &Path, certs: &Path) -> Target {
     )
 }
 
+/// The most CPU that a review may cost, divided by that of the null webhook under the same load.
+fn budget(name: &str) -> Option<f64> {
+    match name {
+        "allowed by 10" => Some(1.25),
+        "denied by 10" => Some(2.0),
+        "5 validations" => Some(2.5),
+        _ => None,
+    }
+}
+
 fn print_table(names: &[&str], figures: &[Vec<Figure>]) {
     println!(
         "{:<20} {:>13} {:>8} {:>8}   CPU ÷ null (min–max)",
         "", "CPU µs/review", "p50 µs", "p99 µs"
     );
     for (name, own) in names.iter().zip(figures) {
-        let ratios = own.iter().zip(&figures[0]).map(|(own, null)| own.cpu / null.cpu).collect();
-        let (low, middle, high) = spread(ratios);
+        let ratios = own.iter().zip(&figures[0]).map(|(own, null)| own.cpu / null.cpu);
         println!(
-            "{name:<20} {:>13.1} {:>8.0} {:>8.0}   {middle:.2} ({low:.2}–{high:.2})",
-            spread(own.iter().map(|it| it.cpu).collect()).1,
-            spread(own.iter().map(|it| it.p50).collect()).1,
-            spread(own.iter().map(|it| it.p99).collect()).1,
+            "{name:<20} {:>13.1} {:>8.0} {:>8.0}   {}",
+            median(own.iter().map(|it| it.cpu).collect()),
+            median(own.iter().map(|it| it.p50).collect()),
+            median(own.iter().map(|it| it.p99).collect()),
+            budgets::beside(&ratios.collect::<Vec<_>>(), budget(name)),
         );
     }
 }
 
-/// Median, minimum and maximum.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    (values[0], values[values.len() / 2], values[values.len() - 1])
+    values[values.len() / 2]
 }

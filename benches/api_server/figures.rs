@@ -3,8 +3,11 @@
 use podgate::policy::workload::Kind;
 
 use crate::client::{self, Calls, Client};
-use crate::objects;
-use crate::variants::Variant;
+use crate::variants::{By, Variant};
+use crate::{budgets, objects};
+
+/// What podgate may add to the median creation, divided by what the null webhook adds.
+const BUDGET: f64 = 1.1;
 
 /// The measurements of one variant.
 pub struct Lane {
@@ -55,7 +58,7 @@ impl Lane {
 /// Prints the lanes of one kind. The first is the baseline, without webhooks.
 pub fn print(lanes: &[Lane], client: &Client) {
     println!(
-        "{:<18} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8} {:>7} {:>8}   {:<19} p99 ÷ null's",
+        "{:<18} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8} {:>7} {:>8}   {:<19} adds ÷ null's",
         "",
         "requests",
         "p50 ms",
@@ -65,7 +68,7 @@ pub fn print(lanes: &[Lane], client: &Client) {
         "waits ms",
         "CPU ms",
         "adds CPU",
-        "adds ÷ null's"
+        "p99 ÷ null's"
     );
     for lane in lanes {
         let all = lane.rounds.concat();
@@ -79,11 +82,11 @@ pub fn print(lanes: &[Lane], client: &Client) {
             "{:<18} {:>8} {p50:>7.2} {p90:>7.2} {p99:>7.2} {:>8.2} {:>8.3} {cpu:>7.2} {:>8.2}   {:<19} {}",
             lane.variant.name,
             all.len(),
-            spread(added).1,
+            median(added),
             lane.waited(client),
             cpu - lanes[0].cpu_of_a_request(),
-            with_range(of_null),
-            with_range(tails),
+            budgets::beside(&tails, None),
+            budgets::beside(&of_null, (lane.variant.by == By::Podgate).then_some(BUDGET)),
         );
     }
 }
@@ -109,13 +112,7 @@ fn ratios(own: &[f64], others: &[f64]) -> Vec<f64> {
     own.iter().zip(others).map(|(own, other)| own / other).collect()
 }
 
-fn with_range(values: Vec<f64>) -> String {
-    let (low, middle, high) = spread(values);
-    format!("{middle:.2} ({low:.2}–{high:.2})")
-}
-
-/// Minimum, median and maximum.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    (values[0], values[values.len() / 2], values[values.len() - 1])
+    values[values.len() / 2]
 }

@@ -13,6 +13,8 @@
     reason = "a benchmark that fails loudly is one"
 )]
 
+#[path = "../budgets.rs"]
+mod budgets;
 mod check;
 mod client;
 mod expressions;

@@ -1,7 +1,7 @@
 //! `make bench`: the cost of the audit, on a real kube-apiserver with real pods of about 9 KB: memory, the time to the
 //! first full audit against bare LISTs in the same run (paged JSON, decoded; the same, not decoded; protobuf at once,
 //! not decoded), `podgate analyze` against `kubectl get pods -A -o json`, and the CPU time of one event of a pod and of
-//! a Deployment, each at several numbers of pods. `PODS=1000,10000` sets other numbers.
+//! a Deployment, each at several numbers of pods, in several rounds. `PODS=1000,10000` sets other numbers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,8 @@
     reason = "a benchmark that fails loudly is one"
 )]
 
+#[path = "../budgets.rs"]
+mod budgets;
 #[allow(dead_code, reason = "the other bench uses the rest")]
 #[path = "../api_server/objects.rs"]
 mod objects;
@@ -19,6 +21,7 @@ mod policies;
 mod support;
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -41,6 +44,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PODS: &str = "0,1000,10000,50000";
 const NAMESPACES: usize = 50;
 const EVENTS: usize = 1000;
+const ROUNDS: usize = 3;
+/// With more pods, kubectl takes minutes.
+const KUBECTL: usize = 10_000;
 const PATIENCE: Duration = Duration::from_mins(5);
 
 fn main() {
@@ -62,10 +68,9 @@ fn main() {
         policies::POLICIES,
         load::PODS_OF_A_WORKLOAD
     );
-    println!(
-        "   pods   RSS MiB  peak MiB  B a pod   picture s   LIST s  ratio   raw LIST s  protobuf LIST s  analyze s  kubectl s  pod event µs  Deployment event µs"
-    );
-    let (mut made, mut empty) = (0, 0);
+    println!("median of {ROUNDS} rounds, and range; events and lists have the same rounds");
+    let mut made = 0;
+    let mut empty = None;
     for pods in sizes {
         runtime.block_on(load::pods(&client, NAMESPACES, made..pods, |workload| {
             let mut pod = objects::compliant();
@@ -75,71 +80,48 @@ fn main() {
             pod
         }));
         made = pods;
-        let figures = measure(&runtime, &client, &plane, pods);
-        if pods == 0 {
-            empty = figures.resident;
+        println!("\n{pods} pods");
+        let rounds: Vec<Vec<Figure>> =
+            (0..ROUNDS).map(|round| measure(&runtime, &client, &plane, pods, round)).collect();
+        for (place, figure) in rounds[0].iter().enumerate() {
+            let values: Vec<_> = rounds.iter().map(|round| round[place].value).collect();
+            println!("{:<44} {}", figure.name, budgets::beside(&values, figure.budget));
         }
-        let each = (figures.resident.saturating_sub(empty) * 1024).checked_div(pods as u64);
-        println!(
-            "{pods:>7} {:>9.1} {:>9.1} {:>8} {:>11.2} {:>8.2} {:>6.2} {:>12.2} {:>16.2} {:>10.2} {:>10.2} {:>13.0} {:>20.0}",
-            figures.resident as f64 / 1024.0,
-            figures.peak as f64 / 1024.0,
-            each.unwrap_or(0),
-            figures.picture,
-            figures.list,
-            figures.picture / figures.list,
-            figures.raw_list,
-            figures.protobuf_list,
-            figures.analyze,
-            figures.kubectl,
-            figures.pod_event * 1e6,
-            figures.workload_event * 1e6,
-        );
+        let resident = rounds[0][0].value;
+        let each = (resident - *empty.get_or_insert(resident)) * 1024.0 * 1024.0 / pods as f64;
+        if each.is_finite() {
+            println!("{:<44} {each:.0}", "resident bytes a pod, of the first round");
+        }
     }
 }
 
-/// Memory in KiB, times in seconds.
-struct Figures {
-    resident: u64,
-    peak: u64,
-    picture: f64,
-    list: f64,
-    raw_list: f64,
-    protobuf_list: f64,
-    analyze: f64,
-    kubectl: f64,
-    /// CPU time.
-    pod_event: f64,
-    workload_event: f64,
+struct Figure {
+    name: &'static str,
+    value: f64,
+    budget: Option<f64>,
 }
 
+/// The figures of a round. The first is the resident memory.
 fn measure(
     runtime: &tokio::runtime::Runtime,
     client: &Client,
     plane: &ControlPlane,
     pods: usize,
-) -> Figures {
+    round: usize,
+) -> Vec<Figure> {
     let kubeconfig = plane.kubeconfig("admin");
     // Lists before and after, so that a slow moment of the machine affects both.
     let before = runtime.block_on(list(client));
     let raw_list = runtime.block_on(raw_list(client));
     let protobuf_list = runtime.block_on(protobuf_list(client));
-    let kubectl = timed(|| {
-        plane.kubectl(&["get", "pods", "--all-namespaces", "--output=json"]).ok();
-    });
-    let admin = kubeconfig.to_str().unwrap();
-    let analyze = timed(|| {
-        let ran =
-            binary::run(&["analyze", "-o", "json", "--fail-on", "never", "--kubeconfig", admin]);
-        assert!(ran.status.success(), "{}", text(&ran.stderr));
-    });
-    let mut podgate = binary::command();
+    let (analyze, analyze_peak) = analyze(&kubeconfig);
+    let mut podgate = binary::as_in_the_chart();
     podgate
-        .env("MIMALLOC_PURGE_DELAY", "0")
         .arg("reconcile")
         .arg("--kubeconfig")
         .arg(&kubeconfig)
-        .args(["--lease-namespace", &format!("bench-{pods}"), "--metrics-listen", "127.0.0.1:0"])
+        .args(["--lease-namespace", &lease_namespace(pods, round)])
+        .args(["--metrics-listen", "127.0.0.1:0"])
         .stdout(Stdio::null());
     let podgate = Podgate::start_by(podgate, "serving");
     let (audited, _) = eventually_within(PATIENCE, "a full audit", || {
@@ -153,38 +135,76 @@ fn measure(
     });
     let counted = podgate.metric("podgate_audit_pods");
     assert_eq!(counted, Some(pods as f64));
-    let resident = memory(&podgate, "VmRSS:");
-    let peak = memory(&podgate, "VmHWM:");
-    let (mut pod_event, mut workload_event) = (0.0, 0.0);
-    if pods > 0 {
-        let image =
-            |image: &str| json!({"spec": {"containers": [{"name": container(), "image": image}]}});
-        pod_event = runtime.block_on(cost_of_an_event::<Pod>(
-            client,
-            &podgate,
-            "p0",
-            "pod_events_total",
-            image,
-        ));
-        workload_event = runtime.block_on(cost_of_an_event::<Deployment>(
-            client,
-            &podgate,
-            "w0",
-            "podgate_workload_events_total",
-            |tag| json!({"spec": {"template": image(tag)}}),
-        ));
+    let figure = |name, value, budget| Figure { name, value, budget };
+    let of = |sizes: [usize; 3], budgets: [f64; 3]| {
+        sizes.iter().position(|it| *it == pods).map(|place| budgets[place])
+    };
+    let ten_thousand = |budget| (pods == 10_000).then_some(budget);
+    let budget = of([0, 10_000, 50_000], [15.0, 25.0, 45.0]);
+    let mut figures = vec![
+        figure("resident, MiB", memory(podgate.id(), "VmRSS:").unwrap(), budget),
+        figure("  of it, pages of the binary", memory(podgate.id(), "RssFile:").unwrap(), None),
+        figure("peak, MiB", memory(podgate.id(), "VmHWM:").unwrap(), None),
+    ];
+    if pods == 0 {
+        return figures;
     }
-    Figures {
-        resident,
-        peak,
-        picture,
-        list,
-        raw_list,
-        protobuf_list,
-        analyze,
-        kubectl,
-        pod_event,
-        workload_event,
+    figures.extend([
+        figure("first full picture, s", picture, None),
+        figure("  ÷ JSON LIST, decoded", picture / list, ten_thousand(0.5)),
+        figure("  ÷ JSON LIST, not decoded", picture / raw_list, ten_thousand(0.5)),
+        figure("  ÷ protobuf LIST, not decoded", picture / protobuf_list, None),
+        figure("JSON LIST, not decoded, s", raw_list, None),
+        figure("protobuf LIST, not decoded, s", protobuf_list, None),
+        figure("podgate analyze, s", analyze, ten_thousand(1.2)),
+        figure("podgate analyze, peak MiB", analyze_peak, ten_thousand(40.0)),
+    ]);
+    if pods <= KUBECTL {
+        let kubectl = timed(|| {
+            plane.kubectl(&["get", "pods", "--all-namespaces", "--output=json"]).ok();
+        });
+        figures.push(figure("kubectl get pods -A -o json, s", kubectl, None));
+    }
+    let image =
+        |image: &str| json!({"spec": {"containers": [{"name": container(), "image": image}]}});
+    let pod_event = cost_of_an_event::<Pod>(client, &podgate, "p0", "pod_events_total", image);
+    let pod_event = runtime.block_on(pod_event) * 1e6;
+    let workload_event = cost_of_an_event::<Deployment>(
+        client,
+        &podgate,
+        "w0",
+        "podgate_workload_events_total",
+        |tag| json!({"spec": {"template": image(tag)}}),
+    );
+    let workload_event = runtime.block_on(workload_event) * 1e6;
+    figures.push(figure("a pod's event, CPU µs", pod_event, Some(100.0)));
+    figures.push(figure("a Deployment's event, CPU µs", workload_event, None));
+    figures
+}
+
+/// The Lease of each process is in a namespace of its own, so that none waits for another's to expire.
+fn lease_namespace(pods: usize, round: usize) -> String {
+    format!("bench-{pods}-{round}")
+}
+
+/// The seconds and the peak memory in MiB of `podgate analyze`.
+fn analyze(kubeconfig: &Path) -> (f64, f64) {
+    let started = Instant::now();
+    let mut child = binary::as_in_the_chart()
+        .args(["analyze", "-o", "json", "--fail-on", "never", "--kubeconfig"])
+        .arg(kubeconfig)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut peak = 0.0;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "podgate analyze ended with {status}");
+            return (started.elapsed().as_secs_f64(), peak);
+        }
+        // A process that has just ended has no memory.
+        peak = memory(child.id(), "VmHWM:").unwrap_or(peak);
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -230,10 +250,11 @@ fn cpu_seconds(podgate: &Podgate) -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-fn memory(podgate: &Podgate, what: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", podgate.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
-    line.trim_end_matches("kB").trim().parse().unwrap()
+/// A figure of `/proc/PID/status`, in MiB.
+fn memory(pid: u32, what: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
+    Some(line.trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1024.0)
 }
 
 /// Lists all pods in pages and decodes them.
@@ -285,8 +306,8 @@ fn timed(work: impl FnOnce()) -> f64 {
 
 async fn prepare(client: &Client, sizes: &[usize]) {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    for pods in sizes {
-        let name = format!("bench-{pods}");
+    for (pods, round) in sizes.iter().flat_map(|pods| (0..ROUNDS).map(move |it| (*pods, it))) {
+        let name = lease_namespace(pods, round);
         let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
         namespaces.create(&PostParams::default(), &object).await.unwrap();
     }

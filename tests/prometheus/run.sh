@@ -5,5 +5,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 promtool=$(../tools/debian.sh promtool prometheus)
-"$promtool" check rules ../../charts/podgate/rules/*.yaml
+"$promtool" check rules ../../charts/podgate/rules/*.yaml ../../deploy/prometheus/*.yaml
 "$promtool" test rules ./*.test.yaml
