@@ -21,7 +21,7 @@ use std::path::Path;
 use server::{Ask, Figure, REVIEWS_PER_ROUND, Target, pinned};
 use servers::NULL_SERVER;
 
-#[path = "../budgets.rs"]
+#[path = "../budgets/budgets.rs"]
 mod budgets;
 mod server;
 #[path = "../servers/servers.rs"]

@@ -13,7 +13,7 @@
     reason = "a benchmark that fails loudly is one"
 )]
 
-#[path = "../budgets.rs"]
+#[path = "../budgets/budgets.rs"]
 mod budgets;
 mod check;
 mod client;

@@ -11,7 +11,7 @@
     reason = "a benchmark that fails loudly is one"
 )]
 
-#[path = "../budgets.rs"]
+#[path = "../budgets/budgets.rs"]
 mod budgets;
 #[allow(dead_code, reason = "the other bench uses the rest")]
 #[path = "../api_server/objects.rs"]
