@@ -171,17 +171,14 @@ fn print_table(names: &[&str], figures: &[Vec<Figure>]) {
     );
     for (name, own) in names.iter().zip(figures) {
         let ratios = own.iter().zip(&figures[0]).map(|(own, null)| own.cpu / null.cpu);
+        let median =
+            |of: fn(&Figure) -> f64| budgets::median(&own.iter().map(of).collect::<Vec<_>>());
         println!(
             "{name:<20} {:>13.1} {:>8.0} {:>8.0}   {}",
-            median(own.iter().map(|it| it.cpu).collect()),
-            median(own.iter().map(|it| it.p50).collect()),
-            median(own.iter().map(|it| it.p99).collect()),
+            median(|it| it.cpu),
+            median(|it| it.p50),
+            median(|it| it.p99),
             budgets::beside(&ratios.collect::<Vec<_>>(), budget(name)),
         );
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -82,7 +82,7 @@ pub fn print(lanes: &[Lane], client: &Client) {
             "{:<18} {:>8} {p50:>7.2} {p90:>7.2} {p99:>7.2} {:>8.2} {:>8.3} {cpu:>7.2} {:>8.2}   {:<19} {}",
             lane.variant.name,
             all.len(),
-            median(added),
+            budgets::median(&added),
             lane.waited(client),
             cpu - lanes[0].cpu_of_a_request(),
             budgets::beside(&tails, None),
@@ -110,9 +110,4 @@ fn by_round(lane: &Lane, hundredths: usize) -> Vec<f64> {
 
 fn ratios(own: &[f64], others: &[f64]) -> Vec<f64> {
     own.iter().zip(others).map(|(own, other)| own / other).collect()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -15,7 +15,12 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 
 /// The resident memory, in MiB (`VmRSS`).
 pub fn resident_mib(pid: u32) -> f64 {
+    memory_mib(pid, "VmRSS:").unwrap()
+}
+
+/// A figure of `/proc/PID/status`, in MiB; `None` of a process that has ended.
+pub fn memory_mib(pid: u32, field: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1024.0
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(line.trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1024.0)
 }

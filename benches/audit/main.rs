@@ -17,6 +17,9 @@ mod budgets;
 #[path = "../api_server/objects.rs"]
 mod objects;
 mod policies;
+#[allow(dead_code, reason = "the other bench uses the rest")]
+#[path = "../api_server/process.rs"]
+mod process;
 #[path = "../../tests/support/support.rs"]
 mod support;
 
@@ -32,6 +35,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use podgate::api::ClusterDevOpsPolicy;
+use process::memory_mib;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use support::binary::{self, Podgate};
@@ -142,9 +146,9 @@ fn measure(
     let ten_thousand = |budget| (pods == 10_000).then_some(budget);
     let budget = of([0, 10_000, 50_000], [15.0, 25.0, 45.0]);
     let mut figures = vec![
-        figure("resident, MiB", memory(podgate.id(), "VmRSS:").unwrap(), budget),
-        figure("  of it, pages of the binary", memory(podgate.id(), "RssFile:").unwrap(), None),
-        figure("peak, MiB", memory(podgate.id(), "VmHWM:").unwrap(), None),
+        figure("resident, MiB", memory_mib(podgate.id(), "VmRSS:").unwrap(), budget),
+        figure("  of it, pages of the binary", memory_mib(podgate.id(), "RssFile:").unwrap(), None),
+        figure("peak, MiB", memory_mib(podgate.id(), "VmHWM:").unwrap(), None),
     ];
     if pods == 0 {
         return figures;
@@ -203,7 +207,7 @@ fn analyze(kubeconfig: &Path) -> (f64, f64) {
             return (started.elapsed().as_secs_f64(), peak);
         }
         // A process that has just ended has no memory.
-        peak = memory(child.id(), "VmHWM:").unwrap_or(peak);
+        peak = memory_mib(child.id(), "VmHWM:").unwrap_or(peak);
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -248,13 +252,6 @@ fn cpu_seconds(podgate: &Podgate) -> f64 {
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
     (ticks(11) + ticks(12)) / 100.0
-}
-
-/// A figure of `/proc/PID/status`, in MiB.
-fn memory(pid: u32, what: &str) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
-    Some(line.trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1024.0)
 }
 
 /// Lists all pods in pages and decodes them.

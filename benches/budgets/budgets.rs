@@ -3,7 +3,8 @@
 /// The median and the range of a figure, and whether the median keeps a budget. No figure of a budget is better by being
 /// larger.
 pub fn beside(values: &[f64], budget: Option<f64>) -> String {
-    let (low, middle, high) = spread(values);
+    let sorted = sorted(values);
+    let (low, middle, high) = (sorted[0], median(values), sorted[sorted.len() - 1]);
     let digits = if middle < 10.0 { 2 } else { 1 };
     let figures = format!("{middle:.digits$} ({low:.digits$}–{high:.digits$})");
     match budget {
@@ -13,9 +14,12 @@ pub fn beside(values: &[f64], budget: Option<f64>) -> String {
     }
 }
 
-/// Minimum, median and maximum.
-fn spread(values: &[f64]) -> (f64, f64, f64) {
+pub fn median(values: &[f64]) -> f64 {
+    sorted(values)[values.len() / 2]
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    (values[0], values[values.len() / 2], values[values.len() - 1])
+    values
 }

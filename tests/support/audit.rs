@@ -39,6 +39,10 @@ pub fn events(log: &Path) -> Vec<Value> {
 /// The events whose lines contain this text, such as a path: much faster than reading all of a long log.
 pub fn events_about(log: &Path, about: &str) -> Vec<Value> {
     let text = fs::read_to_string(log).unwrap_or_default();
+    about_in(&text, about)
+}
+
+fn about_in(text: &str, about: &str) -> Vec<Value> {
     let lines = text.lines().filter(|line| line.contains(about));
     lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
@@ -65,8 +69,7 @@ impl Added {
         let whole = bytes.iter().rposition(|it| *it == b'\n').map_or(0, |it| it + 1);
         self.read += whole as u64;
         let text = String::from_utf8_lossy(&bytes[..whole]);
-        let lines = text.lines().filter(|line| line.contains(about));
-        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+        about_in(&text, about)
     }
 }
 
