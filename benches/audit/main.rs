@@ -1,7 +1,8 @@
 //! `make bench`: the cost of the audit, on a real kube-apiserver with real pods of about 9 KB: memory, the time to the
 //! first full audit against bare LISTs in the same run (paged JSON, decoded; the same, not decoded; protobuf at once,
 //! not decoded), `podgate analyze` against `kubectl get pods -A -o json`, and the CPU time of one event of a pod and of
-//! a Deployment, each at several numbers of pods, in several rounds. `PODS=1000,10000` sets other numbers.
+//! a Deployment, each at several numbers of pods, in several rounds. `PODS=1000,10000` sets other numbers. `CHURN=600`
+//! measures only memory, while pods are replaced for so many seconds.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +14,7 @@
 
 #[path = "../budgets/budgets.rs"]
 mod budgets;
+mod churn;
 #[allow(dead_code, reason = "the other bench uses the rest")]
 #[path = "../api_server/objects.rs"]
 mod objects;
@@ -76,15 +78,14 @@ fn main() {
     let mut made = 0;
     let mut empty = None;
     for pods in sizes {
-        runtime.block_on(load::pods(&client, NAMESPACES, made..pods, |workload| {
-            let mut pod = objects::compliant();
-            if workload % 2 == 1 {
-                pod["spec"]["containers"][0]["image"] = "ghcr.io/example/checkout:latest".into();
-            }
-            pod
-        }));
+        runtime.block_on(load::pods(&client, NAMESPACES, made..pods, pod));
         made = pods;
         println!("\n{pods} pods");
+        if let Some(seconds) = churn::asked() {
+            let (podgate, _) = audit(&kubeconfig, pods, 0);
+            runtime.block_on(churn::replace(&client, &podgate, 0..pods, seconds));
+            return;
+        }
         let rounds: Vec<Vec<Figure>> =
             (0..ROUNDS).map(|round| measure(&runtime, &client, &plane, pods, round)).collect();
         for (place, figure) in rounds[0].iter().enumerate() {
@@ -97,6 +98,32 @@ fn main() {
             println!("{:<44} {each:.0}", "resident bytes a pod, of the first round");
         }
     }
+}
+
+/// The pod of a workload; those of every second workload violate.
+fn pod(workload: usize) -> Value {
+    let mut pod = objects::compliant();
+    if workload % 2 == 1 {
+        pod["spec"]["containers"][0]["image"] = "ghcr.io/example/checkout:latest".into();
+    }
+    pod
+}
+
+/// Starts podgate's audit, and waits for its first full picture, which took so many seconds.
+fn audit(kubeconfig: &Path, pods: usize, round: usize) -> (Podgate, f64) {
+    let mut podgate = binary::as_in_the_chart();
+    podgate
+        .arg("reconcile")
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(["--lease-namespace", &lease_namespace(pods, round)])
+        .args(["--metrics-listen", "127.0.0.1:0"])
+        .stdout(Stdio::null());
+    let podgate = Podgate::start_by(podgate, "serving");
+    let (audited, _) = eventually_within(PATIENCE, "a full audit", || {
+        podgate.logged("every pod is audited").ok_or_else(|| "not yet".to_owned())
+    });
+    (podgate, audited["seconds"].as_f64().unwrap())
 }
 
 struct Figure {
@@ -119,19 +146,7 @@ fn measure(
     let raw_list = runtime.block_on(raw_list(client));
     let protobuf_list = runtime.block_on(protobuf_list(client));
     let (analyze, analyze_peak) = analyze(&kubeconfig);
-    let mut podgate = binary::as_in_the_chart();
-    podgate
-        .arg("reconcile")
-        .arg("--kubeconfig")
-        .arg(&kubeconfig)
-        .args(["--lease-namespace", &lease_namespace(pods, round)])
-        .args(["--metrics-listen", "127.0.0.1:0"])
-        .stdout(Stdio::null());
-    let podgate = Podgate::start_by(podgate, "serving");
-    let (audited, _) = eventually_within(PATIENCE, "a full audit", || {
-        podgate.logged("every pod is audited").ok_or_else(|| "not yet".to_owned())
-    });
-    let picture = audited["seconds"].as_f64().unwrap();
+    let (podgate, picture) = audit(&kubeconfig, pods, round);
     let list = before.midpoint(runtime.block_on(list(client)));
     eventually_within(PATIENCE, "every status", || {
         let reconciled = podgate.metric("devopspolicy_reconcile_total").unwrap_or(0.0);
