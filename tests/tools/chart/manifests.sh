@@ -34,8 +34,8 @@ scanned() {
 }
 passes "podgate scan renders the chart with Helm 3" scanned "$helm3"
 passes "podgate scan renders the chart with Helm 4" scanned "$helm4"
-# Kustomizations and values are no objects, and there are no schemas of Argo CD and Flux.
-passes "the examples for users are valid" valid -ignore-filename-pattern 'kustomization|values' \
+# Kustomizations, values and Prometheus' rules are no objects, and there are no schemas of Argo CD and Flux.
+passes "the examples for users are valid" valid -ignore-filename-pattern 'kustomization|values|\.rules\.yaml' \
   -skip Application,GitRepository,Kustomization deploy certs
 samples() {
   local rule code
