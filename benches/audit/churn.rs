@@ -13,12 +13,10 @@ use kube::api::{Api, DeleteParams};
 use crate::NAMESPACES;
 use crate::process::memory_mib;
 use crate::support::binary::Podgate;
-use crate::support::load::{self, PODS_OF_A_WORKLOAD};
+use crate::support::load::{self, CLIENTS, PODS_OF_A_WORKLOAD};
 
 /// The number of times at which the memory is printed.
 const LINES: u64 = 10;
-/// Parallel requests.
-const CLIENTS: usize = 16;
 
 /// The seconds of churn that were asked for.
 pub fn asked() -> Option<u64> {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 pub const PODS_OF_A_WORKLOAD: usize = 10;
 /// Parallel requests.
-const CLIENTS: usize = 16;
+pub const CLIENTS: usize = 16;
 
 /// The namespace of a workload's pods.
 pub fn namespace(workload: usize, namespaces: usize) -> String {

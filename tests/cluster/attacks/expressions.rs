@@ -32,8 +32,11 @@ const REVIEWS: usize = 100;
 /// allows.
 fn policies(costly: &[&str]) -> String {
     let validations = |expressions: &[&str]| -> Vec<Value> {
-        let validation = |(number, expression): (usize, &&str)| json!({"name": format!("v{number}"), "expression": expression, "message": "is costly"});
-        expressions.iter().enumerate().map(validation).collect()
+        let named = (0..).zip(expressions).map(|(number, expression)| {
+            let name = format!("v{number}");
+            json!({"name": name, "expression": expression, "message": "is costly"})
+        });
+        named.collect()
     };
     let policy = |namespace: &str, name: &str, rules: Value| {
         let mut spec = json!({"enforcementMode": "enforce"});
