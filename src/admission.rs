@@ -38,5 +38,6 @@ pub mod review;
 mod revisions;
 pub(crate) mod self_registration;
 pub mod server;
+mod turns;
 mod unchanged;
 pub mod validate;

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 
 use super::callers::{Callers, network};
+use super::turns::Turns;
 use crate::metrics::{ConnectionMetrics, Ended};
 
 /// The most concurrent TLS handshakes of an address; further ones wait.
@@ -47,6 +48,8 @@ struct Shared {
     callers: Callers,
     metrics: ConnectionMetrics,
     began: Instant,
+    /// Handshakes of callers that are not known: they cost most of what a connection costs.
+    handshakes: Turns,
     table: Mutex<Table>,
 }
 
@@ -96,8 +99,8 @@ impl Stage {
 
 impl Connections {
     pub fn new(capacity: Capacity, callers: Callers, metrics: ConnectionMetrics) -> Self {
-        let (began, table) = (Instant::now(), Mutex::default());
-        Self(Arc::new(Shared { capacity, callers, metrics, began, table }))
+        let (began, handshakes, table) = (Instant::now(), Turns::default(), Mutex::default());
+        Self(Arc::new(Shared { capacity, callers, metrics, began, handshakes, table }))
     }
 
     /// Admits a connection, for which another one may be evicted; `None` if known callers hold all the room.
@@ -123,7 +126,7 @@ impl Connections {
         let open = Arc::new(Open { state, evict: Notify::new() });
         table.open.insert(id, (client, Arc::clone(&open)));
         let handshakes = table.add(client);
-        Some(Slot { connections: self.clone(), id, open, handshakes })
+        Some(Slot { connections: self.clone(), id, open, is_known, handshakes })
     }
 
     /// Evicts a connection of the unknown client that holds most, so that a file descriptor becomes free.
@@ -215,6 +218,8 @@ pub(super) struct Slot {
     connections: Connections,
     id: u64,
     open: Arc<Open>,
+    /// Whether its caller was known when it connected.
+    is_known: bool,
     handshakes: Arc<Semaphore>,
 }
 
@@ -235,9 +240,15 @@ impl Slot {
         table.add(after);
     }
 
-    /// Waits until the client may begin another handshake, which ends when the permit is dropped.
-    pub async fn handshake(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.handshakes).acquire_owned().await.ok()
+    /// Makes a handshake once the client may begin another one. Known callers do not wait for those of others.
+    pub async fn handshake<F: Future>(&self, handshake: F) -> F::Output {
+        // It is never closed.
+        let _permit = self.handshakes.acquire().await;
+        if self.is_known {
+            handshake.await
+        } else {
+            self.connections.0.handshakes.run(handshake).await
+        }
     }
 
     /// Sets the connection's stage; returns whether the stage before began in the same millisecond.

@@ -180,10 +180,7 @@ impl Connection {
         let Some(acceptor) = acceptor else {
             return self.serve_http(stream, ClientCertificate::NotAsked).await;
         };
-        let handshake = async {
-            let _permit = self.slot.handshake().await;
-            acceptor.accept(stream).await
-        };
+        let handshake = self.slot.handshake(acceptor.accept(stream));
         let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {

@@ -246,6 +246,12 @@ impl ControlPlane {
         audit::Added::to(&self.audit_log())
     }
 
+    /// What the API server logged of calls of webhooks that failed.
+    pub fn failed_calls(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.dir.path().join("kube-apiserver.log")).unwrap();
+        log.lines().filter(|it| it.contains("ailed calling webhook")).map(str::to_owned).collect()
+    }
+
     fn audit_log(&self) -> PathBuf {
         assert!(self.options.audit.is_some(), "start it by ControlPlane::audited");
         self.dir.path().join(audit::LOG)

@@ -1,3 +1,6 @@
+use std::net::Ipv4Addr;
+use std::pin::pin;
+
 use super::*;
 use crate::metrics::Metrics;
 
@@ -9,6 +12,11 @@ fn address(text: &str) -> IpAddr {
 
 fn connections(callers: &Callers) -> Connections {
     Connections::new(CAPACITY, callers.clone(), Metrics::new().unwrap().connections)
+}
+
+fn spacious(callers: &Callers) -> Connections {
+    let metrics = Metrics::new().unwrap().connections;
+    Connections::new(Capacity::default(), callers.clone(), metrics)
 }
 
 /// So many connections of an address, the first of which is the oldest.
@@ -127,20 +135,40 @@ fn what_a_connection_does_has_its_own_end() {
 
 #[tokio::test]
 async fn handshakes_of_an_address_wait_for_each_other_and_for_nobody_elses() {
-    let connections = Connections::new(
-        Capacity::default(),
-        Callers::default(),
-        Metrics::new().unwrap().connections,
-    );
+    let callers = Callers::default();
+    let connections = spacious(&callers);
+    // Known callers take no turns, which handshakes that are polled by hand would not give back.
+    callers.proved(address("10.0.0.1"), Instant::now());
     let slots = enter(&connections, "10.0.0.1", 40);
-    let mut under_way = Vec::new();
-    for slot in &slots[..MAX_HANDSHAKES] {
-        under_way.push(slot.handshake().await);
+    let hanging = |slot| Box::pin(Slot::handshake(slot, std::future::pending::<()>()));
+    let mut under_way: Vec<_> = slots[..MAX_HANDSHAKES].iter().map(hanging).collect();
+    for handshake in &mut under_way {
+        assert!(futures::poll!(handshake).is_pending());
     }
-    let last = slots[MAX_HANDSHAKES].handshake();
-    tokio::pin!(last);
+    let mut last = pin!(slots[MAX_HANDSHAKES].handshake(async {}));
     assert!(futures::poll!(&mut last).is_pending());
-    drop(enter(&connections, "10.0.0.2", 1)[0].handshake().await.unwrap());
+    enter(&connections, "10.0.0.2", 1)[0].handshake(async {}).await;
     under_way.pop();
-    drop(last.await.unwrap());
+    last.await;
+}
+
+#[tokio::test]
+async fn a_known_caller_makes_its_handshake_before_those_of_many_addresses_that_came_first() {
+    let callers = Callers::default();
+    let connections = spacious(&callers);
+    let done = Arc::<AtomicU64>::default();
+    let shake_hands = |address: IpAddr| {
+        let slot = connections.admit(address, Instant::now()).unwrap();
+        let done = Arc::clone(&done);
+        tokio::spawn(
+            async move { slot.handshake(async { done.fetch_add(1, Ordering::Relaxed) }).await },
+        )
+    };
+    let flood: Vec<_> = (0..500).map(|it| shake_hands(Ipv4Addr::from(it).into())).collect();
+    callers.proved(address("10.0.0.9"), Instant::now());
+    let before_it = shake_hands(address("10.0.0.9")).await.unwrap();
+    assert!(before_it < 10, "{before_it} of the others");
+    for handshake in flood {
+        handshake.await.unwrap();
+    }
 }

@@ -222,9 +222,10 @@ impl<'c> Victim<'c> {
     }
 }
 
-/// Reports the failures of all floods together.
-fn none(wrong: &[String]) {
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+/// Reports the failures of all floods together, with what the API server says of its calls.
+fn none(wrong: &[String], cluster: &Cluster) {
+    let calls = cluster.plane.failed_calls();
+    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), calls.join("\n"));
 }
 
 fn no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refused() {
@@ -243,7 +244,7 @@ fn no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refus
             wrong.extend(faults.iter().map(|it| format!("{failure_policy}, {attack:?}: {it}")));
         }
     }
-    none(&wrong);
+    none(&wrong, &cluster);
     let peak = cluster.podgate.peak_memory();
     assert!(peak < MAX_MEMORY, "{peak} KiB");
 }
@@ -284,7 +285,7 @@ fn no_flood_that_began_before_podgate_gets_a_violating_pod_past_nor_a_compliant_
             wrong.push(format!("{attack:?}: {peak} KiB"));
         }
     }
-    none(&wrong);
+    none(&wrong, &cluster);
 }
 
 /// Waits until a policy of a namespace is in force at the API server.
@@ -317,5 +318,5 @@ fn many_addresses_at_once_keep_no_known_api_server_out() {
         println!("{attack:?}, from many: {}", describe(took));
         wrong.extend(faults.iter().map(|it| format!("{attack:?}: {it}")));
     }
-    none(&wrong);
+    none(&wrong, &cluster);
 }
