@@ -3,9 +3,11 @@
 //! A part of the room is reserved for known callers. When the rest is taken, a connection of the network and address
 //! that hold most is evicted, an idle one if there is any. So one address cannot keep another from connecting.
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -64,15 +66,24 @@ struct Client {
 #[derive(Default)]
 struct Table {
     last: u64,
-    open: HashMap<u64, (Client, Arc<Open>)>,
-    clients: HashMap<Client, Holding>,
-    networks: HashMap<IpAddr, usize>,
+    open: HashMap<u64, Held>,
+    clients: HashMap<Client, Arc<Holding>>,
+    networks: HashMap<IpAddr, Arc<AtomicUsize>>,
+}
+
+/// A connection in the table. What its client and its network hold is at hand: a search for a victim looks at all.
+struct Held {
+    client: Client,
+    holding: Arc<Holding>,
+    open: Arc<Open>,
 }
 
 /// What a client holds.
 struct Holding {
-    open: usize,
-    handshakes: Arc<Semaphore>,
+    open: AtomicUsize,
+    /// The connections of its network.
+    network: Arc<AtomicUsize>,
+    handshakes: Semaphore,
 }
 
 /// An open connection.
@@ -124,9 +135,10 @@ impl Connections {
         table.last += 1;
         let (id, state) = (table.last, AtomicU64::new(self.state(Stage::New, now)));
         let open = Arc::new(Open { state, evict: Notify::new() });
-        table.open.insert(id, (client, Arc::clone(&open)));
-        let handshakes = table.add(client);
-        Some(Slot { connections: self.clone(), id, open, is_known, handshakes })
+        let holding = table.add(client);
+        let held = Held { client, holding: Arc::clone(&holding), open: Arc::clone(&open) };
+        table.open.insert(id, held);
+        Some(Slot { connections: self.clone(), id, open, is_known, holding })
     }
 
     /// Evicts a connection of the unknown client that holds most, so that a file descriptor becomes free.
@@ -156,59 +168,52 @@ impl Connections {
 
 impl Table {
     fn open_of(&self, client: Client) -> usize {
-        self.clients.get(&client).map_or(0, |it| it.open)
+        self.clients.get(&client).map_or(0, |it| it.open.load(Relaxed))
     }
 
-    fn add(&mut self, client: Client) -> Arc<Semaphore> {
-        *self.networks.entry(network(client.address)).or_default() += 1;
-        let empty = || Holding { open: 0, handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)) };
+    fn add(&mut self, client: Client) -> Arc<Holding> {
+        let network = self.networks.entry(network(client.address)).or_default();
+        network.fetch_add(1, Relaxed);
+        let empty = || {
+            let (network, handshakes) = (Arc::clone(network), Semaphore::new(MAX_HANDSHAKES));
+            Arc::new(Holding { open: AtomicUsize::new(0), network, handshakes })
+        };
         let holding = self.clients.entry(client).or_insert_with(empty);
-        holding.open += 1;
-        Arc::clone(&holding.handshakes)
+        holding.open.fetch_add(1, Relaxed);
+        Arc::clone(holding)
     }
 
-    fn remove(&mut self, client: Client) {
-        let network = network(client.address);
-        if let Some(open) = self.networks.get_mut(&network) {
-            *open -= 1;
-            if *open == 0 {
-                self.networks.remove(&network);
-            }
+    fn remove(&mut self, client: Client, holding: &Holding) {
+        if holding.network.fetch_sub(1, Relaxed) == 1 {
+            self.networks.remove(&network(client.address));
         }
-        if let Some(holding) = self.clients.get_mut(&client) {
-            holding.open -= 1;
-            if holding.open == 0 {
-                self.clients.remove(&client);
-            }
+        if holding.open.fetch_sub(1, Relaxed) == 1 {
+            self.clients.remove(&client);
         }
     }
 
     /// The connection to evict for a newcomer: of the clients that hold most (the network's count first, then the
     /// client's own), except those at spared addresses; one that is not busy if there is any, the oldest first.
     fn victim(&self, newcomer: Option<Client>, spared: &[IpAddr]) -> Option<u64> {
-        let counts = |client: &Client, holding: &Holding| {
-            let net = network(client.address);
-            let joins = newcomer.is_some_and(|it| network(it.address) == net);
-            let of_network = self.networks.get(&net).copied().unwrap_or(0) + usize::from(joins);
-            (of_network, holding.open + usize::from(newcomer == Some(*client)))
+        let joins = newcomer.map(|it| network(it.address));
+        let rank = |id: u64, Held { client, holding, open }: &Held| {
+            let joins = joins.is_some_and(|it| network(client.address) == it);
+            let of_network = holding.network.load(Relaxed) + usize::from(joins);
+            let own = holding.open.load(Relaxed) + usize::from(newcomer == Some(*client));
+            let state = open.state.load(Relaxed);
+            (of_network, own, Reverse((state & 3 == Stage::Busy as u64, state >> 2, id)))
         };
-        let candidates =
-            self.clients.iter().filter(|(it, _)| it.anonymous || !spared.contains(&it.address));
-        let most = candidates.clone().map(|(client, holding)| counts(client, holding)).max()?;
-        let candidates = candidates.filter(|(client, holding)| counts(client, holding) == most);
-        let clients: HashSet<_> = candidates.map(|(client, _)| client).collect();
-        let theirs = self.open.iter().filter(|(_, (client, _))| clients.contains(client));
-        let (id, _) = theirs.min_by_key(|(id, (_, open))| {
-            let state = open.state.load(Ordering::Relaxed);
-            (state & 3 == Stage::Busy as u64, state >> 2, **id)
-        })?;
-        Some(*id)
+        let candidates = self
+            .open
+            .iter()
+            .filter(|(_, it)| it.client.anonymous || !spared.contains(&it.client.address));
+        candidates.max_by_key(|(id, held)| rank(**id, held)).map(|(id, _)| *id)
     }
 
     fn evict(&mut self, id: u64) {
-        if let Some((client, open)) = self.open.remove(&id) {
-            self.remove(client);
-            open.evict.notify_one();
+        if let Some(held) = self.open.remove(&id) {
+            self.remove(held.client, &held.holding);
+            held.open.evict.notify_one();
         }
     }
 }
@@ -220,7 +225,7 @@ pub(super) struct Slot {
     open: Arc<Open>,
     /// Whether its caller was known when it connected.
     is_known: bool,
-    handshakes: Arc<Semaphore>,
+    holding: Arc<Holding>,
 }
 
 impl Slot {
@@ -232,18 +237,17 @@ impl Slot {
     /// Marks the client as anonymous: it was asked for a certificate and has shown none.
     pub fn mark_anonymous(&self) {
         let mut table = self.connections.lock();
-        let Some((client, _)) = table.open.get_mut(&self.id) else { return };
-        let before = *client;
-        client.anonymous = true;
-        let after = *client;
-        table.remove(before);
-        table.add(after);
+        let Some(held) = table.open.remove(&self.id) else { return };
+        table.remove(held.client, &held.holding);
+        let client = Client { anonymous: true, ..held.client };
+        let holding = table.add(client);
+        table.open.insert(self.id, Held { client, holding, open: held.open });
     }
 
     /// Makes a handshake once the client may begin another one. Known callers do not wait for those of others.
     pub async fn handshake<F: Future>(&self, handshake: F) -> F::Output {
         // It is never closed.
-        let _permit = self.handshakes.acquire().await;
+        let _permit = self.holding.handshakes.acquire().await;
         if self.is_known {
             handshake.await
         } else {
@@ -254,12 +258,12 @@ impl Slot {
     /// Sets the connection's stage; returns whether the stage before began in the same millisecond.
     pub fn set_stage(&self, stage: Stage, now: Instant) -> bool {
         let packed = self.connections.state(stage, now);
-        self.open.state.swap(packed, Ordering::Relaxed) >> 2 == packed >> 2
+        self.open.state.swap(packed, Relaxed) >> 2 == packed >> 2
     }
 
     /// When the stage times out, and why the connection then ends; `None` for a request, which has its own timeout.
     pub fn timeout(&self) -> (Instant, Option<Ended>) {
-        let state = self.open.state.load(Ordering::Relaxed);
+        let state = self.open.state.load(Relaxed);
         let since = self.connections.0.began + Duration::from_millis(state >> 2);
         match Stage::ALL.into_iter().find(|it| *it as u64 == state & 3) {
             Some(Stage::New) => (since + FIRST_REQUEST_TIMEOUT, Some(Ended::NoRequest)),
@@ -272,8 +276,8 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
-        if let Some((client, _)) = table.open.remove(&self.id) {
-            table.remove(client);
+        if let Some(held) = table.open.remove(&self.id) {
+            table.remove(held.client, &held.holding);
         }
     }
 }

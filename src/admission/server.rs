@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinSet, unconstrained};
+use tokio::task::{JoinSet, unconstrained, yield_now};
 use tokio::time::sleep_until;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
@@ -113,6 +113,8 @@ impl Server {
                         };
                         open.spawn(connection.run(stream, acceptor.clone(), asks_certificates));
                     }
+                    // However many come, those that came have their turn.
+                    yield_now().await;
                 }
                 _ = open.join_next(), if !open.is_empty() => {}
                 () = &mut least, if !may_end => may_end = true,
@@ -216,7 +218,7 @@ impl Connection {
             async move {
                 if is_pipelined {
                     // Pipelined requests let those of other connections go first.
-                    tokio::task::yield_now().await;
+                    yield_now().await;
                 }
                 let mut response = answer.await?;
                 slot.set_stage(Stage::Idle, Instant::now());

@@ -160,9 +160,7 @@ async fn a_known_caller_makes_its_handshake_before_those_of_many_addresses_that_
     let shake_hands = |address: IpAddr| {
         let slot = connections.admit(address, Instant::now()).unwrap();
         let done = Arc::clone(&done);
-        tokio::spawn(
-            async move { slot.handshake(async { done.fetch_add(1, Ordering::Relaxed) }).await },
-        )
+        tokio::spawn(async move { slot.handshake(async { done.fetch_add(1, Relaxed) }).await })
     };
     let flood: Vec<_> = (0..500).map(|it| shake_hands(Ipv4Addr::from(it).into())).collect();
     callers.proved(address("10.0.0.9"), Instant::now());
