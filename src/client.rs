@@ -8,6 +8,7 @@ pub mod compact;
 pub(crate) mod dry_run;
 pub(crate) mod helm_ownership;
 pub(crate) mod list;
+pub(crate) mod pace;
 pub(crate) mod resource;
 #[cfg(test)]
 pub(crate) mod script;

@@ -5,6 +5,7 @@ mod affected;
 pub mod build;
 mod conditions;
 mod exemptions;
+mod pace;
 pub mod recorded;
 mod refused;
 pub mod write;

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::name;
 use crate::api::{API_VERSION, Report};
+use crate::client::pace::Pace;
 
 /// The pause after a failed write: doubled each time, up to the longest.
 const SHORTEST_REST: Duration = Duration::from_millis(250);
@@ -54,6 +55,8 @@ pub(super) struct ReportLedger {
 struct KnownReport {
     digest: u64,
     version: Option<String>,
+    /// `None` as long as only others wrote it.
+    pace: Option<Pace>,
 }
 
 impl ReportLedger {
@@ -66,10 +69,10 @@ impl ReportLedger {
         let key = ReportKey { namespace: namespace.clone(), name: name.clone() };
         self.unnamed.insert(key.clone());
         let version = report.metadata.resource_version.clone();
-        self.known.insert(key, KnownReport { digest: self.digest(report), version });
+        self.known.insert(key, KnownReport { digest: self.digest(report), version, pace: None });
     }
 
-    /// Requests a write; it replaces an earlier one of the same report.
+    /// Requests a write; it replaces an earlier one of the same report. A report that keeps changing waits for its turn.
     pub fn want(&mut self, key: ReportKey, write: ReportWrite, now: Instant) {
         self.unnamed.remove(&key);
         let known = self.known.get(&key);
@@ -82,8 +85,10 @@ impl ReportLedger {
             self.pending.remove(&key);
         } else {
             let version = known.and_then(|it| it.version.clone());
+            let paced = known.and_then(|it| it.pace).filter(|_| write != ReportWrite::Delete);
+            let due = paced.map_or(now, |it| it.next().max(now));
             let pending = PendingWrite { key: key.clone(), write, version, tries: 0 };
-            self.pending.insert(key, (pending, now));
+            self.pending.insert(key, (pending, due));
         }
     }
 
@@ -115,11 +120,14 @@ impl ReportLedger {
         &mut self,
         PendingWrite { key, write, .. }: PendingWrite,
         version: Option<String>,
+        now: Instant,
     ) {
         self.answered();
         match write {
             ReportWrite::Apply(report) => {
-                let known = KnownReport { digest: self.digest(&report), version };
+                let before = self.known.get(&key).and_then(|it| it.pace);
+                let pace = Some(Pace::written(before, now));
+                let known = KnownReport { digest: self.digest(&report), version, pace };
                 self.known.insert(key, known);
             }
             ReportWrite::Delete => {
@@ -210,13 +218,13 @@ mod tests {
         ledger.want(key("a"), apply(report("a", 2)), now);
         let pending = ledger.next(now).unwrap();
         assert_eq!(pending.version.as_deref(), Some("7"));
-        ledger.written(pending, Some("8".to_owned()));
+        ledger.written(pending, Some("8".to_owned()), now);
         ledger.want(key("a"), apply(report("a", 2)), now);
         assert!(ledger.next(now).is_none());
         ledger.want(key("a"), ReportWrite::Delete, now);
         let pending = ledger.next(now).unwrap();
         assert_eq!((&pending.write, pending.version.as_deref()), (&ReportWrite::Delete, Some("8")));
-        ledger.written(pending, None);
+        ledger.written(pending, None, now);
         ledger.want(key("a"), ReportWrite::Delete, now);
         assert!(ledger.next(now).is_none());
     }
@@ -291,7 +299,7 @@ mod tests {
         assert_eq!(ledger.due().unwrap() - later, SHORTEST_REST * 2);
         let later = ledger.due().unwrap();
         let pending = ledger.next(later).unwrap();
-        ledger.written(pending, None);
+        ledger.written(pending, None, now);
         assert_eq!(names(&mut ledger, later), ["podgate-dop-b", "podgate-dop-c"]);
     }
 }

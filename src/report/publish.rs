@@ -97,7 +97,7 @@ fn settle(
     let now = Instant::now();
     let ReportKey { namespace, name } = &pending.key;
     match outcome {
-        Ok(version) => ledger.written(pending, version),
+        Ok(version) => ledger.written(pending, version, now),
         Err(WriteError::NotLeading) => return Err(NotLeading),
         Err(error) if is_namespace_gone(&error) => {
             tracing::debug!(namespace, name, %error, "the namespace of a report is gone");

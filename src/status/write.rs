@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::build::PolicyState;
 use super::exemptions::notes;
+use super::pace::Paces;
 use crate::api::DevOpsPolicyStatus;
 use crate::client::backoff::Doubling;
 use crate::leader::claim::{Claim, WriteError};
@@ -23,7 +24,9 @@ use crate::policy::called::Called;
 use crate::policy::event::EventReason;
 use crate::policy::floor_state::FloorState;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{Notice, NoticeAbout, ObservedRemediation, PolicyUpdate};
+use crate::policy::observed::{
+    Notice, NoticeAbout, ObservedPolicy, ObservedRemediation, PolicyUpdate,
+};
 
 const FIELD_MANAGER: &str = "podgate";
 /// The longest time of a call. A call that hangs must not block the others.
@@ -84,7 +87,7 @@ impl Reconciler {
     ) {
         let mut desired: BTreeMap<PolicyKey, PolicyState> = BTreeMap::new();
         let mut pending = BTreeSet::new();
-        let mut cache = BTreeMap::new();
+        let (mut cache, mut paces) = (BTreeMap::new(), Paces::default());
         let mut backoff = Doubling::default();
         let mut remediation_closed = false;
         let mut clock = tokio::time::interval(TICK);
@@ -99,7 +102,12 @@ impl Reconciler {
                 wanted.floor = floor.borrow().clone();
                 match tokio::time::timeout(TIMEOUT, self.reconcile(&key, wanted, &mut cache)).await
                 {
-                    Ok(Ok(())) => backoff.reset(),
+                    Ok(Ok(written)) => {
+                        backoff.reset();
+                        if written {
+                            paces.written(&key, Instant::now());
+                        }
+                    }
                     Ok(Err(WriteError::NotLeading)) => return,
                     Ok(Err(WriteError::Api(error))) => {
                         self.failed(&key, &error.to_string());
@@ -121,6 +129,7 @@ impl Reconciler {
             };
             tokio::select! {
                 () = retry => {}
+                () = paces.next_due() => pending.extend(paces.due(Instant::now())),
                 _ = clock.tick() => pending.extend(outdated(&desired, &cache, Timestamp::now())),
                 update = updates.recv() => {
                     let Some(update) = update else { return };
@@ -128,11 +137,16 @@ impl Reconciler {
                         if observed.is_none() {
                             cache.remove(&policy);
                             desired.remove(&policy);
+                            paces.forget(&policy);
                         } else {
                             let known = desired.entry(policy.clone()).or_default();
+                            // What its author waits for is not paced.
+                            let edited = known.is_of_another(observed.as_ref());
                             known.observed = observed;
                             known.remediation = remediation.borrow().get(&policy).cloned().unwrap_or_default();
-                            pending.insert(policy);
+                            if edited || paces.may_write(&policy, Instant::now()) {
+                                pending.insert(policy);
+                            }
                         }
                     }
                 }
@@ -190,29 +204,30 @@ impl Reconciler {
         }
     }
 
+    /// Writes the status if it changed; returns whether it did.
     async fn reconcile(
         &self,
         key: &PolicyKey,
         desired: &PolicyState,
         cache: &mut BTreeMap<PolicyKey, CachedPolicy>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<bool, WriteError> {
         let (api, resource) = policies::api(self.client.clone(), key.namespace.as_deref());
         // A second attempt with the current version, if the cached one is outdated.
         for try_again in [true, false] {
             if !cache.contains_key(key) {
                 match api.get_opt(&key.name).await? {
                     Some(object) => drop(cache.insert(key.clone(), CachedPolicy::of(&object))),
-                    None => return Ok(()),
+                    None => return Ok(false),
                 }
             }
-            let Some(current) = cache.get(key) else { return Ok(()) };
+            let Some(current) = cache.get(key) else { return Ok(false) };
             if desired.uid().is_some_and(|uid| Some(uid) != current.uid.as_deref()) {
                 // The policy was deleted and created again. The audit will observe the new one.
                 cache.remove(key);
                 if try_again {
                     continue;
                 }
-                return Ok(());
+                return Ok(false);
             }
             let status = desired.status(&current.status, Timestamp::now());
             let written = status != current.status;
@@ -233,7 +248,7 @@ impl Reconciler {
                         cache.insert(key.clone(), CachedPolicy::of(&object));
                         self.tell(key, uid.as_deref(), notes);
                     }
-                    Err(error) if error.code() == Some(404) => return Ok(()),
+                    Err(error) if error.code() == Some(404) => return Ok(false),
                     Err(error) if error.code() == Some(409) && try_again => {
                         cache.remove(key);
                         continue;
@@ -247,13 +262,19 @@ impl Reconciler {
                 message: desired.sentence(),
                 written,
             });
-            return Ok(());
+            return Ok(written);
         }
-        Ok(())
+        Ok(false)
     }
 }
 
 impl PolicyState {
+    /// Whether this is the observation of another version of the policy, or the first.
+    fn is_of_another(&self, observed: Option<&ObservedPolicy>) -> bool {
+        let versions = self.observed.as_ref().zip(observed);
+        versions.is_none_or(|(before, now)| !Arc::ptr_eq(&before.policy, &now.policy))
+    }
+
     fn uid(&self) -> Option<&str> {
         let origin = self.observed.as_ref().and_then(|it| it.policy.origin.as_ref());
         origin.map(|it| &*it.uid).or_else(|| Some(&self.fault.as_ref()?.origin.uid))
