@@ -230,6 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn a_report_that_keeps_changing_waits_and_the_end_of_a_report_does_not() {
+        let (mut ledger, now) = (ReportLedger::default(), Instant::now());
+        ledger.want(key("a"), apply(report("a", 1)), now);
+        let first = ledger.next(now).unwrap();
+        ledger.written(first, None, now);
+        ledger.want(key("a"), apply(report("a", 2)), now);
+        assert!(ledger.next(now).is_none());
+        let later = ledger.due().unwrap();
+        assert!(later > now);
+        ledger.want(key("a"), apply(report("a", 1)), now);
+        assert_eq!(ledger.due(), None, "it is as it was written");
+        ledger.want(key("a"), apply(report("a", 3)), now);
+        assert_eq!(ledger.next(later).unwrap().write, apply(report("a", 3)), "the newest");
+        ledger.want(key("a"), ReportWrite::Delete, now);
+        assert_eq!(ledger.next(now).unwrap().write, ReportWrite::Delete);
+    }
+
+    #[test]
     fn what_others_changed_in_ours_is_written_again() {
         let (mut ledger, now) = (ReportLedger::default(), Instant::now());
         let mut known = report("a", 1);
