@@ -4,18 +4,16 @@
 use std::future::poll_fn;
 use std::mem::replace;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::sync::Semaphore;
 
-/// Futures that take turns. Clones share them.
-#[derive(Clone)]
-pub(super) struct Turns(Arc<Semaphore>);
+/// Futures that take turns.
+pub(super) struct Turns(Semaphore);
 
 impl Default for Turns {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
+        Self(Semaphore::new(1))
     }
 }
 
@@ -56,6 +54,7 @@ async fn woken() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::sync::oneshot;
@@ -64,9 +63,9 @@ mod tests {
 
     #[tokio::test]
     async fn others_wait_for_one_of_them_however_many_are_ready() {
-        let (turns, done) = (Turns::default(), Arc::<AtomicUsize>::default());
+        let (turns, done) = (Arc::<Turns>::default(), Arc::<AtomicUsize>::default());
         let work = (0..1000).map(|_| {
-            let (turns, done) = (turns.clone(), Arc::clone(&done));
+            let (turns, done) = (Arc::clone(&turns), Arc::clone(&done));
             tokio::spawn(async move {
                 turns.run(async { done.fetch_add(1, Ordering::Relaxed) }).await;
             })

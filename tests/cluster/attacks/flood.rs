@@ -224,8 +224,8 @@ impl<'c> Victim<'c> {
 
 /// Reports the failures of all floods together, with what the API server says of its calls.
 fn none(wrong: &[String], cluster: &Cluster) {
-    let calls = cluster.plane.failed_calls();
-    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), calls.join("\n"));
+    let calls = || cluster.plane.failed_calls().join("\n");
+    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), calls());
 }
 
 fn no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refused() {
