@@ -4,9 +4,8 @@
 //! [`review`] (decode, with [`json`]) → [`validate`] or [`mutate`] → [`answer`] (encode). Each step that refuses
 //! returns a [`refusal`]; what was decided is a [`judged::Judged`].
 //!
-//! Room: [`connections`], [`pool`] (reviews and bytes), [`body_queue`] (large bodies) and [`cost_queue`] (costly
-//! expressions) reserve a part for the callers that are proved to be API servers ([`callers`]). [`log_limit`] bounds
-//! log lines.
+//! Room: [`connections`], [`pool`] (reviews and bytes), [`body_queue`] (large bodies) and [`judging`] (turns to judge)
+//! reserve a part for the callers that are proved to be API servers ([`callers`]). [`log_limit`] bounds log lines.
 //!
 //! Other reviews than those of workloads: [`policy_object`] (policies themselves) and [`alive`] (the beat's Lease).
 //! [`unchanged`] and [`repairs`] decide what an update does not have to answer for.
@@ -20,11 +19,12 @@ mod body;
 mod body_queue;
 pub(crate) mod callers;
 pub(crate) mod connections;
-mod cost_queue;
+mod fair_queue;
 pub(crate) mod handler;
 pub(crate) mod intact;
 mod json;
 pub mod judged;
+mod judging;
 mod limits;
 mod log_limit;
 pub mod mutate;

@@ -4,7 +4,6 @@
 //! A review is judged by one load of the policies: [`answer`] → [`verdict`] (limits) → [`judge`] → [`pass`].
 
 use std::net::Ipv6Addr;
-use std::num::NonZero;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,14 +13,14 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::alive::{Alive, Now};
 use super::body;
 use super::callers::{Caller, Callers, ClientCertificate, PeerAddress};
-use super::cost_queue::{AT_ONCE, CostQueue, cost_within};
 use super::judged::{Denial, Judged};
+use super::judging::{AT_ONCE, Judging, cost_within};
 use super::limits::{Admitted, Limits};
 use super::log_limit::LogLimit;
 use super::mutate::mutate_review;
@@ -38,8 +37,6 @@ use crate::policy::policy_set::PolicySet;
 const NAMESPACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest name of a namespace (an RFC 1123 label). A review of a longer one does not wait.
 const MAX_NAMESPACE: usize = 63;
-/// The most reviews that are judged at a time, of known callers and of others each: decoding takes memory.
-const MAX_JUDGED: usize = 4;
 /// The part of a review's time that expressions must leave for the answer.
 const ANSWER_TIME: Duration = Duration::from_millis(200);
 
@@ -68,30 +65,8 @@ struct Webhooks {
     reviews: Reviews,
     limits: Limits,
     judging: Judging,
-    costly: CostQueue,
     log_limit: LogLimit,
     retries: Retries,
-}
-
-/// How many reviews may be judged now.
-struct Judging {
-    known: Semaphore,
-    /// One fewer than there are cores, but at least one: a core is left to known callers.
-    unknown: Semaphore,
-}
-
-impl Judging {
-    fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let unknown = cores.saturating_sub(1).clamp(1, MAX_JUDGED);
-        Self { known: Semaphore::new(MAX_JUDGED), unknown: Semaphore::new(unknown) }
-    }
-
-    /// Waits until a caller's review may be judged. Dropping the permit lets in the next.
-    async fn turn(&self, caller: Caller) -> Result<SemaphorePermit<'_>, Refusal> {
-        let turns = if caller.known { &self.known } else { &self.unknown };
-        turns.acquire().await.map_err(|_| Refusal::Unfinished)
-    }
 }
 
 /// A webhook, by its path.
@@ -118,8 +93,7 @@ pub fn router(reviews: Reviews, readiness: Readiness) -> Router {
     let webhooks = Arc::new(Webhooks {
         reviews,
         limits: Limits::default(),
-        judging: Judging::new(),
-        costly: CostQueue::default(),
+        judging: Judging::default(),
         log_limit: LogLimit::default(),
         retries: Retries::default(),
     });
@@ -247,7 +221,7 @@ async fn judge_now(
     admitted: &Admitted,
 ) -> Result<Judged, Refusal> {
     let caller = admitted.caller;
-    let turn = webhooks.judging.turn(caller).await?;
+    let turn = webhooks.judging.turn(caller).await.ok_or(Refusal::Unfinished)?;
     let judged = if admitted.is_large() {
         // In another thread, so that decoding does not delay other reviews.
         let (webhooks, body) = (Arc::clone(webhooks), admitted.body.clone());
@@ -275,7 +249,7 @@ async fn judge_costly(
 ) -> Result<Judged, Refusal> {
     let end = admitted.deadline.checked_sub(ANSWER_TIME).unwrap_or(admitted.deadline);
     let namespace = interrupted.interrupted.as_deref().unwrap_or_default();
-    let Ok(Some(turn)) = timeout_at(end, webhooks.costly.turn(namespace)).await else {
+    let Ok(Some(turn)) = timeout_at(end, webhooks.judging.costly_turn(namespace)).await else {
         return Ok(interrupted);
     };
     let cost = cost_within(end.saturating_duration_since(Instant::now()));
