@@ -1,8 +1,8 @@
 //! The webhooks: an AdmissionReview comes in over TLS and is answered.
 //!
 //! The way of a review: [`server`] (TCP, TLS, HTTP) → [`handler`] (routes) → [`limits`] (is there room?) → [`body`] →
-//! [`review`] (decode, with [`json`]) → [`validate`] or [`mutate`] → [`answer`] (encode). Each step that refuses
-//! returns a [`refusal`]; what was decided is a [`judged::Judged`].
+//! [`review`] (decode, with [`json`]; [`trees`] for CEL) → [`validate`] or [`mutate`] → [`answer`] (encode). Each step
+//! that refuses returns a [`refusal`]; what was decided is a [`judged::Judged`].
 //!
 //! Room: [`connections`], [`pool`] (reviews and bytes), [`body_queue`] (large bodies) and [`judging`] (turns to judge)
 //! reserve a part for the callers that are proved to be API servers ([`callers`]). [`log_limit`] bounds log lines.
@@ -38,6 +38,7 @@ pub mod review;
 mod revisions;
 pub(crate) mod self_registration;
 pub mod server;
+mod trees;
 mod turns;
 mod unchanged;
 pub mod validate;

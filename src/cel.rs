@@ -77,4 +77,5 @@ mod unknown;
 mod validate;
 pub mod value;
 mod variables;
+pub mod wanted;
 mod wellknown;

@@ -4,7 +4,7 @@
 //! [`from_str`] accepts the texts that `serde_json` accepts, and returns the same values, for types that read objects,
 //! lists and scalars. Its error does not say what is wrong: the caller reads a malformed body again with `serde_json`.
 //! Rare and intricate parts, numbers and strings with escapes, are left to `serde_json` in the first place. [`mod@whole`]
-//! reads a text into a bounded `serde_json::Value`.
+//! reads an object into a bounded `serde_json::Value`.
 
 #[cfg(test)]
 mod properties;
@@ -12,5 +12,5 @@ mod reader;
 mod skip;
 mod whole;
 
-pub(super) use reader::from_str;
+pub(super) use reader::{from_str, from_str_seed};
 pub(super) use whole::whole;

@@ -9,7 +9,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::json;
-use crate::cel::tree::Tree;
 use crate::policy::object::{Object, Text, from_objects_only};
 use crate::policy::subject::Subject;
 use crate::policy::text;
@@ -197,7 +196,7 @@ pub(super) struct ReviewObjects {
     pub old_object: Option<Value>,
 }
 
-/// Decodes the objects once more, whole: for the few reviews that need more than the typed view.
+/// Decodes the objects once more, whole: for the few reviews that need more than the typed view; see [`json::whole`].
 pub(super) fn whole_objects(body: &[u8]) -> ReviewObjects {
     #[derive(Default, Deserialize)]
     struct Review<'a> {
@@ -216,29 +215,6 @@ pub(super) fn whole_objects(body: &[u8]) -> ReviewObjects {
         serde_json::from_slice::<Review<'_>>(body).unwrap_or_default().request;
     let whole = |raw: &RawValue| json::whole(raw.get());
     ReviewObjects { object: object.and_then(whole), old_object: old_object.and_then(whole) }
-}
-
-/// The objects of a review in the form that CEL reads.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Trees<'a> {
-    #[serde(borrow)]
-    pub object: Option<Tree<'a>>,
-    #[serde(borrow)]
-    pub old_object: Option<Tree<'a>>,
-}
-
-/// Decodes the objects once more for CEL: for reviews whose policies have validations. An object that cannot be decoded
-/// is absent, which leaves the validations undecided.
-pub(super) fn trees(body: &[u8]) -> Trees<'_> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Review<'a> {
-        #[serde(borrow)]
-        request: Trees<'a>,
-    }
-    let json = std::str::from_utf8(body).ok();
-    json.and_then(|it| json::from_str::<Review<'_>>(it).ok()).unwrap_or_default().request
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {

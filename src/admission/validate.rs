@@ -8,15 +8,17 @@ use std::cell::LazyCell;
 use std::hash::RandomState;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::judged::{Denial, Judged};
 use super::retries::DeniedTemplate;
-use super::review::{BadReview, Operation, Request, Trees, decode, pod_in, trees, whole_objects};
+use super::review::{BadReview, Operation, Request, decode, pod_in, whole_objects};
 use super::revisions::Revision;
+use super::trees::{Trees, trees};
 use super::unchanged::{pod_unchanged, template_restarted, template_unchanged};
 use super::{answer, policy_object, repairs, revisions};
 use crate::api;
+use crate::cel::tree::Tree;
+use crate::cel::wanted::Wanted;
 use crate::metrics::Decided;
 use crate::policy::decision::{Decision, Outcome, decide};
 use crate::policy::document::Document;
@@ -116,16 +118,16 @@ impl Reviewer<'_> {
 
     /// The documents of a review whose policies read them.
     fn documents<'a>(
-        &self,
+        &'a self,
         plan: &EvaluationPlan,
-        subject: &Subject<'_>,
+        subject: &Subject<'a>,
         body: &'a [u8],
     ) -> Documents<'a> {
         if !plan.reads_documents() {
             return Documents::default();
         }
         let namespace = self.policies.namespace_object(subject.namespace);
-        Documents::new(subject.kind, body, namespace, self.cost)
+        Documents::new(subject.kind, body, plan.wanted(), &namespace, self.cost)
     }
 
     fn judge(
@@ -269,9 +271,8 @@ struct Documents<'a> {
 }
 
 impl<'a> Documents<'a> {
-    fn new(kind: Kind, body: &'a [u8], namespace: Value, cost: u64) -> Self {
-        let Trees { object, old_object } = trees(body);
-        let namespace = Document::namespace(namespace);
+    fn new(kind: Kind, body: &'a [u8], wanted: &Wanted, namespace: &Tree<'a>, cost: u64) -> Self {
+        let Trees { object, old_object } = trees(body, kind, wanted);
         let of = |object: Option<_>| {
             object.map(|it| Document::of(kind, it, namespace.clone()).within(cost))
         };

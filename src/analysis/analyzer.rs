@@ -128,7 +128,7 @@ impl<'p> Analyzer<'p> {
         };
         let document;
         if plan.reads_documents() {
-            document = self.policies.pod_document(subject.namespace, json)?;
+            document = self.policies.pod_document(plan, subject.namespace, json)?;
             subject.document = Some(&document);
         }
         let mut findings = judge(plan, &subject, self.now).violations;

@@ -147,7 +147,8 @@ impl AuditIndex {
         let facts = Facts::new(&pod.cut, &mut self.text_pool);
         let namespace = self.namespace(namespace, now);
         let whole = pod.whole.as_deref();
-        let document = whole.and_then(|whole| self.policies.document(&namespace, whole));
+        let in_force = Arc::clone(&self.policies.in_force);
+        let document = whole.and_then(|whole| PolicySets::document(&in_force, &namespace, whole));
         let list = self.lists.number(Kind::Pod);
         let known = self.namespaces.get_mut(&namespace).and_then(|it| it.pods.get_mut(name));
         if let Some(known) = known {

@@ -12,6 +12,7 @@ use super::live_score::{LiveScore, ViolatedRule};
 use crate::api::Severity;
 use crate::policy::compile::Policy;
 use crate::policy::observed::WorkloadKey;
+use crate::policy::policy_set::NamespaceMetadata;
 use crate::policy::score::{Costs, Loss};
 
 /// The violations of a policy that began or went. Empty where only its counts changed.
@@ -38,8 +39,9 @@ pub(super) struct AuditedNamespace {
     workloads: HashMap<Arc<WorkloadKey>, u32>,
     /// The templates of workloads. One stands in for a pod where its workload has none.
     templates: HashMap<Arc<WorkloadKey>, TrackedTemplate>,
-    /// The Namespace object as rules that read documents see it; `None` where no such rule is in force.
-    pub document: Option<serde_json::Value>,
+    /// The Namespace's labels and annotations as rules that read documents see them; `None` where no such rule is in
+    /// force.
+    pub document: Option<NamespaceMetadata>,
 }
 
 /// A pod's findings before and after; `None` where the pod does not exist.

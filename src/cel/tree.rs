@@ -2,7 +2,8 @@
 //!
 //! Any `serde` deserializer can read it, so a review is decoded in one pass. An object that nests too deep is an error;
 //! the caller bounds the size of the text. Fields that no expression sees are left out: `metadata.managedFields`, and
-//! null fields except those that the API server itself sends as null ([`SENT_AS_NULL`]).
+//! null fields except those that the API server itself sends as null ([`SENT_AS_NULL`]). [`PartSeed`] leaves out what
+//! the expressions at hand do not read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::map::{Entries, Map};
 use super::text::Str;
 use super::unknown::Unknown;
 use super::value::Value;
+use super::wanted::{WHOLE, Wanted};
 
 /// The deepest nesting of lists and maps in an object, as in `serde_json`. The API server refuses deeper objects.
 pub const MAX_DEPTH: u16 = 128;
@@ -100,26 +102,27 @@ impl<'a> Tree<'a> {
         self.0.as_str()
     }
 
-    /// The object with the field set to `value`, or removed.
+    /// The object with each of these fields set to its value, or removed.
     #[must_use]
-    pub fn with(self, field: &'static str, value: Option<Tree<'a>>) -> Self {
-        let entries = match self.0 {
+    pub fn with<const N: usize>(self, fields: [(&'static str, Option<Tree<'a>>); N]) -> Self {
+        let mut entries = match self.0 {
             Value::Map(map) => map.into_entries(),
             _ => Vec::new(),
         };
-        let others = entries.into_iter().filter(|(key, _)| key.as_str() != Some(field));
-        let entries = others.chain(value.map(|it| (Value::borrowed(field), it.0)));
-        Self(map_of(entries.collect()))
+        entries.retain(|(key, _)| fields.iter().all(|(field, _)| key.as_str() != Some(field)));
+        let set = fields.into_iter();
+        entries.extend(set.filter_map(|(field, value)| Some((Value::borrowed(field), value?.0))));
+        Self(map_of(entries))
     }
 
     /// A string.
-    pub fn text(text: impl Into<Arc<str>>) -> Self {
-        Self(Value::string(text))
+    pub fn text(text: &'a str) -> Self {
+        Self(Value::borrowed(text))
     }
 
     /// An object of these fields.
-    pub fn object(fields: impl IntoIterator<Item = (Arc<str>, Tree<'a>)>) -> Self {
-        let fields = fields.into_iter().map(|(key, value)| (Value::string(key), value.0));
+    pub fn object(fields: impl IntoIterator<Item = (&'a str, Tree<'a>)>) -> Self {
+        let fields = fields.into_iter().map(|(key, value)| (Value::borrowed(key), value.0));
         Self(map_of(fields.collect()))
     }
 }
@@ -136,41 +139,76 @@ fn map_of<'a>(entries: Vec<(Value<'a>, Value<'a>)>) -> Value<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Tree<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let node = ValueSeed { depth: MAX_DEPTH, place: Level::Object };
-        let value: Value<'a> = node.deserialize(deserializer)?;
+        let value: Value<'a> = ValueSeed::of(Level::Object, &WHOLE).deserialize(deserializer)?;
         Ok(Self(value))
+    }
+}
+
+/// Deserializes the part of an object that expressions read: of a pod, or of the template in another object.
+#[derive(Clone, Copy)]
+pub struct PartSeed<'w> {
+    /// The fields that lead to the template; none for a pod. What else the object has is skipped, but its metadata.
+    pub path: &'w [&'w str],
+    /// What is decoded of the pod or the template.
+    pub wanted: &'w Wanted,
+}
+
+impl<'de> DeserializeSeed<'de> for PartSeed<'_> {
+    type Value = Tree<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree<'de>, D::Error> {
+        let level = if self.path.is_empty() { Level::Object } else { Level::Above(self.path) };
+        ValueSeed::of(level, self.wanted).deserialize(deserializer).map(Tree)
     }
 }
 
 /// Deserializes a value.
 #[derive(Clone, Copy)]
-struct ValueSeed {
+struct ValueSeed<'w> {
     /// How many more levels the value may nest.
     depth: u16,
-    place: Level,
+    place: Level<'w>,
+    wanted: &'w Wanted,
 }
 
 /// The level of a value in the object.
-#[derive(Clone, Copy, PartialEq)]
-enum Level {
+#[derive(Clone, Copy)]
+enum Level<'w> {
+    /// Above the template, which these fields lead to.
+    Above(&'w [&'w str]),
     Object,
     Metadata,
     Below,
 }
 
-impl ValueSeed {
-    fn below<E: de::Error>(self, key: &str) -> Result<Self, E> {
+impl<'w> ValueSeed<'w> {
+    const fn of(place: Level<'w>, wanted: &'w Wanted) -> Self {
+        Self { depth: MAX_DEPTH, place, wanted }
+    }
+
+    /// The seed of a field; `None` if the field is left out.
+    fn field<E: de::Error>(self, key: &str) -> Result<Option<Self>, E> {
+        let (place, wanted) = match (self.place, key) {
+            (Level::Metadata, "managedFields") => return Ok(None),
+            (Level::Object, "metadata") => (Level::Metadata, self.wanted.field(key)),
+            (Level::Above(_), "metadata") => (Level::Metadata, Some(&WHOLE)),
+            (Level::Above([next]), _) => (Level::Below, (*next == key).then_some(self.wanted)),
+            (Level::Above([next, rest @ ..]), _) => {
+                (Level::Above(rest), (*next == key).then_some(self.wanted))
+            }
+            _ => (Level::Below, self.wanted.field(key)),
+        };
+        wanted.map(|wanted| self.below(place, wanted)).transpose()
+    }
+
+    fn below<E: de::Error>(self, place: Level<'w>, wanted: &'w Wanted) -> Result<Self, E> {
         let too_deep = || E::custom("the object nests too deep");
         let depth = self.depth.checked_sub(1).ok_or_else(too_deep)?;
-        let place = match (self.place, key) {
-            (Level::Object, "metadata") => Level::Metadata,
-            _ => Level::Below,
-        };
-        Ok(Self { depth, place })
+        Ok(Self { depth, place, wanted })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = Value<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
@@ -178,7 +216,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed {
     }
 }
 
-impl<'de> Visitor<'de> for ValueSeed {
+impl<'de> Visitor<'de> for ValueSeed<'_> {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -216,7 +254,7 @@ impl<'de> Visitor<'de> for ValueSeed {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value<'de>, A::Error> {
         let mut items = Vec::new();
-        let below = self.below("")?;
+        let below = self.below(Level::Below, self.wanted.element())?;
         while let Some(item) = list.next_element_seed(below)? {
             items.push(item);
         }
@@ -225,14 +263,13 @@ impl<'de> Visitor<'de> for ValueSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let mut entries = Vec::new();
-        let name = ValueSeed { depth: 0, place: Level::Below };
-        while let Some(key) = map.next_key_seed(name)? {
+        while let Some(key) = map.next_key_seed(ValueSeed::of(Level::Below, &WHOLE))? {
             let name = key.as_str().unwrap_or_default();
-            if self.place == Level::Metadata && name == "managedFields" {
+            let Some(field) = self.field(name)? else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
-            }
-            let value = map.next_value_seed(self.below(name)?)?;
+            };
+            let value = map.next_value_seed(field)?;
             if !matches!(value, Value::Null) || SENT_AS_NULL.contains(&name) {
                 entries.push((key, value));
             }

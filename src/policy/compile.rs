@@ -11,6 +11,7 @@ use super::exemption::{CompiledExemption, ObservedExemption};
 use super::expressions::Expressions;
 use super::injector::Injector;
 use super::key::PolicyKey;
+use super::reads::Reads;
 use super::registry::{RULES, known_id};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
 use super::rules::{images, pod_security, validations};
@@ -54,6 +55,8 @@ pub struct Policy {
     /// The fields that its expressions read and that no Pod has: probably a mistake, but no reason to refuse the
     /// policy.
     pub unknown_fields: Vec<InvalidField>,
+    /// What each of its validations reads.
+    pub(super) reads: Vec<Arc<Reads>>,
     /// What its rules demand, to see whether a version of it demands the same.
     pub terms: Terms,
     /// The effective spec: merged over its bundle.
@@ -139,6 +142,7 @@ impl Policy {
             injector: None,
             text: None,
             unknown_fields: Vec::new(),
+            reads: Vec::new(),
             terms: Terms::new(),
             spec: Arc::default(),
             severity_overrides: BTreeMap::new(),
@@ -183,6 +187,7 @@ impl Policy {
                 message,
             })?;
         }
+        let expressions = Expressions::of(spec)?;
         let exemptions = spec.exemptions.iter().flatten().enumerate();
         let exemptions = exemptions
             .map(|(index, exemption)| CompiledExemption::new(index, exemption, &scope, spec));
@@ -203,7 +208,8 @@ impl Policy {
             spec_checks,
             status_checks,
             injector: Injector::new(spec)?,
-            unknown_fields: Expressions::unknown_fields(spec)?,
+            unknown_fields: expressions.unknown_fields().to_vec(),
+            reads: expressions.all_reads().to_vec(),
             spec: Arc::new(DevOpsPolicySpec::clone(spec)),
             severity_overrides,
             validations: spec

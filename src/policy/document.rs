@@ -1,13 +1,15 @@
 //! A Pod and its Namespace as CEL reads them. Decoding a document costs more than decoding the view
 //! ([`super::object`]), so callers make one only where a policy has validations (`EvaluationPlan::reads_documents`).
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
-
+use super::reads::Reads;
 use super::workload::Kind;
 use crate::cel::meter::Allowance;
+use crate::cel::reads::PathStep;
 use crate::cel::tree::Tree;
+use crate::cel::wanted::Wanted;
 
 /// Fields of a Namespace that podgate does not store: an expression that reads one is undecided.
 const UNKNOWN_OF_NAMESPACE: [&str; 2] = ["spec", "status"];
@@ -43,23 +45,27 @@ impl<'a> Document<'a> {
             name.as_str().is_some_and(|it| !it.is_empty()).then_some(name)
         };
         let own_namespace = object.get("metadata").and_then(|it| it.get("namespace"));
-        let pod = match kind.names().spec_path.strip_suffix(".spec") {
-            None => Some(object),
-            Some(path) => path.split('.').try_fold(object, |within, field| within.get(field)),
-        };
+        let pod = kind.template_path().try_fold(object, |within, field| within.get(field));
         let pod = pod.filter(Tree::is_object).unwrap_or_else(Tree::empty);
         let metadata = match (pod.get("metadata"), name(&namespace).or(own_namespace)) {
-            (None, known) => Some(Tree::empty().with("namespace", known)),
+            (None, known) => Some(Tree::empty().with([("namespace", known)])),
             (Some(metadata), Some(known)) if metadata.is_object() => {
-                Some(metadata.with("namespace", Some(known)))
+                Some(metadata.with([("namespace", Some(known))]))
             }
             (metadata, _) => metadata,
         };
-        let pod = pod
-            .with("apiVersion", Some(Tree::text("v1")))
-            .with("kind", Some(Tree::text("Pod")))
-            .with("metadata", metadata);
-        Self { pod, namespace, left: Arc::default() }
+        let (version, kind) = (Tree::text("v1"), Tree::text("Pod"));
+        let of_pod = [("apiVersion", Some(version)), ("kind", Some(kind)), ("metadata", metadata)];
+        Self { pod: pod.with(of_pod), namespace, left: Arc::default() }
+    }
+
+    /// What [`Document::of`] and expressions that read this need of a pod.
+    pub fn wanted<'r>(reads: impl IntoIterator<Item = &'r Arc<Reads>>) -> Wanted {
+        let mut wanted = Wanted::default();
+        let own_namespace = ["metadata", "namespace"].map(|it| PathStep::Field(it.into()));
+        wanted.add(&own_namespace);
+        reads.into_iter().for_each(|it| wanted.add_all(it.of_object()));
+        wanted
     }
 
     /// The same document with a limit on the cost of all expressions together, in CEL's units.
@@ -76,15 +82,26 @@ impl<'a> Document<'a> {
         Self { left, ..Self::of(kind, object, self.namespace.clone()) }
     }
 
-    /// The Namespace that expressions read, from the known part of it. Fields that podgate does not store are unknown.
-    pub fn namespace(known: Value) -> Tree<'static> {
-        let namespace = Tree::from_value(known).unwrap_or_else(|_| Tree::empty());
-        let metadata = namespace.get("metadata").unwrap_or_else(Tree::empty);
-        let unknown = |tree: Tree<'static>, fields: &[&'static str]| {
-            fields.iter().fold(tree, |tree, field| tree.with(field, Some(Tree::unknown())))
-        };
-        let metadata = unknown(metadata, &UNKNOWN_OF_METADATA);
-        unknown(namespace.with("metadata", Some(metadata)), &UNKNOWN_OF_NAMESPACE)
+    /// The Namespace that expressions read: its name, empty if it is not known, and its labels and annotations as far as
+    /// they are known. Fields that podgate does not store are unknown.
+    pub fn namespace(
+        name: &'a str,
+        labels: Option<&'a BTreeMap<String, String>>,
+        annotations: Option<&'a BTreeMap<String, String>>,
+    ) -> Tree<'a> {
+        let unknown = Tree::unknown();
+        let fields_unknown =
+            |fields: &'static [&'static str]| fields.iter().map(|field| (*field, unknown.clone()));
+        let text = |(key, value): (&'a String, &'a String)| (key.as_str(), Tree::text(value));
+        let maps = [("labels", labels), ("annotations", annotations)].into_iter();
+        // The API server omits empty maps.
+        let known = maps.filter_map(|(field, map)| Some((field, map.filter(|it| !it.is_empty())?)));
+        let known = known.map(|(field, map)| (field, Tree::object(map.iter().map(text))));
+        let metadata = [("name", Tree::text(name))].into_iter().chain(known);
+        let metadata = Tree::object(metadata.chain(fields_unknown(&UNKNOWN_OF_METADATA)));
+        Tree::object(
+            [("metadata", metadata)].into_iter().chain(fields_unknown(&UNKNOWN_OF_NAMESPACE)),
+        )
     }
 
     /// The remaining cost and memory of expressions.
@@ -105,7 +122,7 @@ impl<'a> Document<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -126,7 +143,7 @@ mod tests {
         let document = Document::of(Kind::Deployment, tree(&deployment), Tree::empty());
         assert_eq!(document.pod, tree(&expected));
         let cron_job = json!({"spec": {"jobTemplate": {"spec": {"template": template}}}});
-        let namespace = Document::namespace(json!({"metadata": {"name": "shop"}}));
+        let namespace = Document::namespace("shop", None, None);
         assert_eq!(Document::of(Kind::CronJob, tree(&cron_job), namespace).pod, tree(&expected));
     }
 

@@ -92,15 +92,24 @@ impl Expressions {
         Ok(Self { variables: compiled, validations: planned, reads, unknown_fields })
     }
 
-    /// The fields that a spec's expressions read and that no Pod has in the newest version of Kubernetes that podgate
-    /// knows. An expression that reads one is undecided for every pod, or true for none.
+    /// The expressions of a spec.
     ///
     /// # Errors
     /// As [`Expressions::compile`].
-    pub fn unknown_fields(spec: &DevOpsPolicySpec) -> Result<Vec<InvalidField>, InvalidField> {
+    pub fn of(spec: &DevOpsPolicySpec) -> Result<Self, InvalidField> {
         let validations = spec.validations.as_deref().unwrap_or_default();
-        let variables = spec.variables.as_deref().unwrap_or_default();
-        Ok(Self::compile(validations, variables)?.unknown_fields)
+        Self::compile(validations, spec.variables.as_deref().unwrap_or_default())
+    }
+
+    /// The fields that the expressions read and that no Pod has in the newest version of Kubernetes that podgate knows.
+    /// An expression that reads one is undecided for every pod, or true for none.
+    pub fn unknown_fields(&self) -> &[InvalidField] {
+        &self.unknown_fields
+    }
+
+    /// What each validation reads, in the order of `spec.validations`.
+    pub fn all_reads(&self) -> &[Arc<Reads>] {
+        &self.reads
     }
 
     /// The fields that a validation reads, by its index in `spec.validations`; `None` if there is no such validation.

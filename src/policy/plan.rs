@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::compile::{Enabled, Policy};
+use super::document::Document;
 use super::rule::{Rule, SpecCheck, StatusCheck};
+use crate::cel::wanted::Wanted;
 
 /// The checks of all policies that cover a namespace, each once: ten policies with the same rule and parameters cost
 /// one check of the pod.
@@ -15,6 +17,8 @@ pub struct EvaluationPlan {
     /// The policies with `mutate`, in the order in which they change a pod.
     pub(super) mutating: Vec<Arc<Policy>>,
     reads_documents: bool,
+    /// What its rules read of the whole pod.
+    wanted: Wanted,
     pub(super) spec_checks: Vec<SharedCheck<SpecCheck>>,
     pub(super) status_checks: Vec<SharedCheck<StatusCheck>>,
 }
@@ -38,6 +42,7 @@ impl EvaluationPlan {
         Self {
             mutating: policies.iter().filter(|it| it.injector.is_some()).cloned().collect(),
             reads_documents: policies.iter().any(|policy| policy.reads_documents()),
+            wanted: Document::wanted(policies.iter().flat_map(|policy| &policy.reads)),
             spec_checks: shared(&policies, |policy| &policy.spec_checks),
             status_checks: shared(&policies, |policy| &policy.status_checks),
             policies,
@@ -52,6 +57,11 @@ impl EvaluationPlan {
     /// Whether a rule reads the whole pod (`Subject::document`).
     pub fn reads_documents(&self) -> bool {
         self.reads_documents
+    }
+
+    /// What of the whole pod a document must hold for its rules.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 }
 

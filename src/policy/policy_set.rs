@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
-use serde_json::{Map, Value, json};
+use serde::de::DeserializeSeed;
 
 use super::bundles;
 use super::compile::Policy;
@@ -18,7 +18,7 @@ use super::plan::EvaluationPlan;
 use super::protected::Protected;
 use super::scope::{Scope, Selection};
 use super::workload::Kind;
-use crate::cel::tree::Tree;
+use crate::cel::tree::{PartSeed, Tree};
 
 use self::planner::Planner;
 
@@ -232,19 +232,14 @@ impl PolicySet {
     }
 
     /// The Namespace object that CEL rules read: the name, and known labels and annotations.
-    pub fn namespace_object(&self, namespace: Option<&str>) -> Value {
+    pub fn namespace_object<'a>(&'a self, namespace: Option<&'a str>) -> Tree<'a> {
         let known = namespace.and_then(|name| self.metadata(name));
-        let maps = known.map(|it| [("labels", &it.labels), ("annotations", &it.annotations)]);
-        // The API server omits empty maps.
-        let present = maps.into_iter().flatten().filter(|(_, map)| !map.is_empty());
-        let mut metadata: Map<_, _> =
-            present.map(|(field, map)| (field.to_owned(), json!(map))).collect();
-        metadata.insert("name".to_owned(), namespace.unwrap_or_default().into());
-        json!({ "metadata": metadata })
+        let (labels, annotations) = (known.map(|it| &it.labels), known.map(|it| &it.annotations));
+        Document::namespace(namespace.unwrap_or_default(), labels, annotations)
     }
 
     /// What is known of a namespace.
-    fn metadata(&self, namespace: &str) -> Option<&Arc<NamespaceMetadata>> {
+    pub fn metadata(&self, namespace: &str) -> Option<&Arc<NamespaceMetadata>> {
         self.namespaces.get(namespace)?.metadata.as_ref()
     }
 
@@ -253,18 +248,20 @@ impl PolicySet {
         self.namespaces.values().map(|it| &it.plan).chain([&self.elsewhere])
     }
 
-    /// A pod of a namespace as rules that read documents see it, from its whole JSON.
+    /// A pod of a namespace as the rules of a plan see it that read documents, from its whole JSON.
     ///
     /// # Errors
     /// The JSON cannot be read.
     pub fn pod_document<'a>(
-        &self,
-        namespace: Option<&str>,
+        &'a self,
+        plan: &EvaluationPlan,
+        namespace: Option<&'a str>,
         json: &'a str,
     ) -> Result<Document<'a>, String> {
-        let pod = Tree::from_json(json).map_err(|error| error.to_string())?;
-        let namespace = Document::namespace(self.namespace_object(namespace));
-        Ok(Document::of(Kind::Pod, pod, namespace))
+        let part = PartSeed { path: &[], wanted: plan.wanted() };
+        let pod = part.deserialize(&mut serde_json::Deserializer::from_str(json));
+        let pod = pod.map_err(|error| error.to_string())?;
+        Ok(Document::of(Kind::Pod, pod, self.namespace_object(namespace)))
     }
 }
 
@@ -278,6 +275,8 @@ fn all(policies: Vec<Arc<Policy>>) -> Arc<EvaluationPlan> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::api::DevOpsPolicySpec;
 

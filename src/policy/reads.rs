@@ -46,10 +46,8 @@ impl Reads {
 
 /// A pod without the fields that only the API server and the kubelet write.
 fn written<'a>(pod: &Tree<'a>) -> Tree<'a> {
-    let metadata = pod.get("metadata").map(|metadata| {
-        SERVER_METADATA.iter().fold(metadata, |metadata, field| metadata.with(field, None))
-    });
-    pod.clone().with("metadata", metadata).with("status", None)
+    let metadata = pod.get("metadata").map(|it| it.with(SERVER_METADATA.map(|it| (it, None))));
+    pod.clone().with([("metadata", metadata), ("status", None)])
 }
 
 #[cfg(test)]

@@ -72,6 +72,12 @@ impl Kind {
         Self::PodTemplate,
     ];
 
+    /// The fields that lead to its template; none for a pod.
+    pub fn template_path(self) -> impl Iterator<Item = &'static str> {
+        let path = self.names().spec_path.strip_suffix(".spec");
+        path.into_iter().flat_map(|path| path.split('.'))
+    }
+
     /// The names of this kind. Decoding, webhook registration and messages share this table.
     pub const fn names(self) -> KindNames {
         const fn names(

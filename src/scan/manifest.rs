@@ -164,7 +164,7 @@ impl<'p> ManifestJudge<'p> {
             .then(|| {
                 let namespace = self.policies.namespace_object(subject.namespace);
                 let object = Tree::from_value(node.to_json()).ok()?;
-                Some(Document::of(kind, object, Document::namespace(namespace)))
+                Some(Document::of(kind, object, namespace))
             })
             .flatten();
         subject.document = document.as_ref();

@@ -64,7 +64,7 @@ impl Fixtures {
 
     fn judge(&self, kind: Kind, object: &Value) -> Vec<RuleFinding> {
         let plan = self.set.covering(None).unwrap();
-        let namespace = Document::namespace(self.set.namespace_object(None));
+        let namespace = self.set.namespace_object(None);
         let document = Document::of(kind, Tree::of(object).unwrap(), namespace);
         let view = Object::deserialize(object).unwrap();
         let mut subject = Subject::of(kind, &view).unwrap();

@@ -1,6 +1,7 @@
 //! A serde deserializer over JSON text, which reads what is wanted and skips the rest.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
@@ -31,8 +32,16 @@ impl de::Error for Malformed {
 
 /// Reads a text that is one JSON value and nothing else.
 pub(crate) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
+    from_str_seed(PhantomData, text)
+}
+
+/// As [`from_str`], with a seed.
+pub(crate) fn from_str_seed<'a, S: DeserializeSeed<'a>>(
+    seed: S,
+    text: &'a str,
+) -> Result<S::Value, Malformed> {
     let mut reader = Reader::new(text);
-    let value = T::deserialize(&mut reader)?;
+    let value = seed.deserialize(&mut reader)?;
     if reader.is_at_end() { Ok(value) } else { Err(Malformed) }
 }
 

@@ -48,7 +48,7 @@ impl Analyzer<'_> {
         let plan = namespace.plan;
         let document;
         if plan.reads_documents() {
-            document = self.policies.pod_document(subject.namespace, &json)?;
+            document = self.policies.pod_document(plan, subject.namespace, &json)?;
             subject.document = Some(&document);
         }
         let whole = || serde_json::from_str(&json).ok();

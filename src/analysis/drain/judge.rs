@@ -248,7 +248,7 @@ impl<'p> DrainJudge<'p> {
             let namespace = self.policies.namespace_object(subject.namespace);
             let pod = Tree::from_value(whole().unwrap_or_default());
             let pod = pod.unwrap_or_else(|_| Tree::empty());
-            Document::of(Kind::Pod, pod, Document::namespace(namespace))
+            Document::of(Kind::Pod, pod, namespace)
         });
         let subject = Subject { document: document.as_ref(), ..*subject };
         let findings = judge_as_created(plan, &subject, whole, self.now).violations;

@@ -139,7 +139,7 @@ impl<'p> PreviewJudge<'p> {
                 let namespace = self.sets.after.namespace_object(subject.namespace);
                 let object = Tree::from_value(created::whole(kind, json).unwrap_or_default());
                 let object = object.unwrap_or_else(|_| Tree::empty());
-                Document::of(kind, object, Document::namespace(namespace))
+                Document::of(kind, object, namespace)
             });
         subject.document = document.as_ref();
         let before = self.sets.replaces().then(|| self.judge_version(plans.before, &subject, json));

@@ -24,8 +24,15 @@ impl PolicySets {
     }
 
     /// A pod as rules that read documents see it, from its whole JSON; `None` where no such rule covers the namespace.
-    pub fn document<'a>(&self, namespace: &str, whole: &'a str) -> Option<Document<'a>> {
-        let reads = self.plan(namespace).reads_documents();
-        reads.then(|| self.in_force.pod_document(Some(namespace), whole).ok())?
+    /// The index may change while the document is there, so the caller holds the policies.
+    pub fn document<'a>(
+        in_force: &'a PolicySet,
+        namespace: &'a str,
+        whole: &'a str,
+    ) -> Option<Document<'a>> {
+        // The default checks read none.
+        let plan = in_force.covering(Some(namespace)).unwrap_or_else(|unknown| unknown.assumed);
+        let document = || in_force.pod_document(plan, Some(namespace), whole).ok();
+        plan.reads_documents().then(document)?
     }
 }

@@ -15,7 +15,7 @@ use super::super::totals::Totals;
 use super::{AuditIndex, DEFAULT_CHECKS, NextStep, Replan};
 use crate::policy::enforced::Enforced;
 use crate::policy::observed::WorkloadKey;
-use crate::policy::policy_set::PolicySet;
+use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
 use crate::policy::score::Costs;
 
 impl AuditIndex {
@@ -99,7 +99,9 @@ impl AuditIndex {
             .collect();
         let document = plan
             .reads_documents()
-            .then(|| self.policies.in_force.namespace_object(Some(namespace)));
+            .then(|| self.policies.in_force.metadata(namespace))
+            .map(|known| known.map(|it| NamespaceMetadata::clone(it)).unwrap_or_default())
+            .map(|known| NamespaceMetadata { labelled: None, ..known });
         let costs = Costs::of(plan.policies().iter().map(AsRef::as_ref));
         let Some(state) = self.namespaces.get_mut(namespace) else { return NextStep::Done };
         let same = state.policies().len() == in_force.len()

@@ -10,7 +10,7 @@ use super::super::facts::{Facts, Findings, PodFinding, PolicyId, TrackedTemplate
 use super::super::judge::PodJudge;
 use super::super::namespace::Exchange;
 use super::super::pod::ObservedPod;
-use super::AuditIndex;
+use super::{AuditIndex, PolicySets};
 use crate::policy::document::Document;
 use crate::policy::made_pod::{self, MadePod};
 use crate::policy::observed::WorkloadKey;
@@ -40,7 +40,8 @@ impl AuditIndex {
         let facts = Facts::new(&pod.cut, &mut self.text_pool);
         let namespace = self.namespace(namespace, now);
         let workload = self.shared_key(workload_key(&namespace, kind.names().kind, name));
-        let document = self.policies.document(&namespace, &made.json);
+        let in_force = Arc::clone(&self.policies.in_force);
+        let document = PolicySets::document(&in_force, &namespace, &made.json);
         let listed = self.lists.number(kind);
         let known = self.namespaces.get_mut(&namespace);
         let known = known.and_then(|state| state.template_mut(&workload));

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use serde::de::DeserializeSeed;
 use serde_json::{Value, json};
 
 use super::super::activation::Activation;
@@ -7,7 +8,8 @@ use super::super::compile::compile;
 use super::super::library;
 use super::super::meter::Meter;
 use super::super::program::Program;
-use super::super::tree::Tree;
+use super::super::tree::{PartSeed, Tree};
+use super::super::wanted::Wanted;
 use super::*;
 
 fn analysis(source: &str, variables: &[(&str, &str)]) -> ReadAnalysis {
@@ -29,12 +31,23 @@ fn is_same(source: &str, one: &Value, other: &Value) -> bool {
 
 /// The result of an expression, as text.
 fn evaluated(source: &str, object: &Value) -> String {
+    evaluated_on(source, &Tree::of(object).unwrap())
+}
+
+/// What an expression reads of an object.
+fn read_part<'a>(source: &str, object: &'a Value) -> Tree<'a> {
+    let mut wanted = Wanted::default();
+    wanted.add_all(&analysis(source, &[]).reads());
+    PartSeed { path: &[], wanted: &wanted }.deserialize(object).unwrap()
+}
+
+fn evaluated_on(source: &str, object: &Tree<'_>) -> String {
     let environment = admission::environment();
     let checked = compile(source, &environment, 1024).unwrap();
     let Ok(program) = Program::plan(&checked, &environment, &library::find) else {
         return "refused".to_owned();
     };
-    let (object, namespace) = (Tree::of(object).unwrap(), Tree::empty());
+    let namespace = Tree::empty();
     let mut activation = Activation::new(object.value(), namespace.value(), &[]);
     match program.evaluate(&mut activation, &mut Meter::default()) {
         Ok(value) => format!("{value:?}"),
@@ -145,6 +158,45 @@ fn objects_are_the_same_where_they_are_the_same_along_the_paths() {
     }
 }
 
+#[test]
+fn an_object_is_read_as_far_as_an_expression_goes() {
+    let object = json!({
+        "metadata": {"name": "x", "labels": {"a": "1", "b": "2"}, "managedFields": [1]},
+        "spec": {"containers": [{"image": "i", "args": ["a"]}, {"image": "j"}], "volumes": [{"name": "v"}]},
+        "status": {"phase": "Running"},
+    });
+    for (source, part) in [
+        ("true", json!({})),
+        (
+            "object.spec.containers.all(c, c.image != '')",
+            json!({"spec": {"containers": [{"image": "i"}, {"image": "j"}]}}),
+        ),
+        (
+            "object.spec.containers.size() > 1",
+            json!({"spec": {"containers": [{"image": "i", "args": ["a"]}, {"image": "j"}]}}),
+        ),
+        (
+            "has(object.spec.volumes) && object.spec.x.y",
+            json!({"spec": {"volumes": [{"name": "v"}]}}),
+        ),
+        ("object.metadata.labels.a == ''", json!({"metadata": {"labels": {"a": "1"}}})),
+        (
+            "object.metadata.labels.all(k, v, v != '')",
+            json!({"metadata": {"labels": {"a": "1", "b": "2"}}}),
+        ),
+        (
+            "object.metadata.labels.all(k, v, v.c) && object.metadata.labels.a.d",
+            json!({"metadata": {"labels": {"a": "1", "b": "2"}}}),
+        ),
+        (
+            "object.metadata == object.metadata",
+            json!({"metadata": {"name": "x", "labels": {"a": "1", "b": "2"}}}),
+        ),
+    ] {
+        assert_eq!(read_part(source, &object), Tree::of(&part).unwrap(), "{source}");
+    }
+}
+
 fn part() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
         "object.a",
@@ -196,6 +248,14 @@ proptest! {
         let compiles = compile(&source, &admission::environment(), 1024).is_ok();
         if compiles && is_same(&source, &one, &other) {
             prop_assert_eq!(evaluated(&source, &one), evaluated(&source, &other), "{}", source);
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_may_be_missing(source in part(), object in object()) {
+        if compile(&source, &admission::environment(), 1024).is_ok() {
+            let of_part = evaluated_on(&source, &read_part(&source, &object));
+            prop_assert_eq!(of_part, evaluated(&source, &object), "{}", source);
         }
     }
 }

@@ -80,6 +80,8 @@ fn check(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::{Value, json};
 
     use super::super::super::document::Document;
@@ -107,9 +109,10 @@ mod tests {
         let Phase::Spec(compile) = RULE.phase else { unreachable!() };
         let text = pod.to_string();
         let object: Object = serde_json::from_str(&text).unwrap();
-        let namespace = json!({"metadata": {"name": "shop", "labels": {"tier": "gold"}}});
+        let labels = BTreeMap::from([("tier".to_owned(), "gold".to_owned())]);
+        let namespace = Document::namespace("shop", Some(&labels), None);
         let pod = Tree::from_json(&text).unwrap();
-        let document = Document::of(Kind::Pod, pod, Document::namespace(namespace));
+        let document = Document::of(Kind::Pod, pod, namespace);
         let mut subject = Subject::of(Kind::Pod, &object).unwrap();
         subject.document = Some(&document);
         let mut breaches = Vec::new();

@@ -170,7 +170,8 @@ pub const REVIEWS: &[Review] = &[
     ("a hundred thousand sysctls", Denied, || shop(&format!(r#""containers":[{WEB}],"securityContext":{{"sysctls":[{}]}}"#, many(100_000, r#"{"name":"kernel.x%"}"#)))),
     ("cel over 1001 containers", Denied, || pod("cel", "", &format!(r#""containers":[{}]"#, many(1001, &WEB.replace("web", "c%"))))),
     ("cel over a hundred thousand annotations", Admitted, || pod("cel", &format!(r#","annotations":{{{}}}"#, many(100_000, r#""a%":"b""#)), &format!(r#""containers":[{WEB}]"#))),
-    ("cel over an object nested a million deep", Denied, || pod("cel", "", &format!(r#""containers":[{WEB}],"unread":{}"#, deep(1_000_000, "[", "]")))),
+    ("cel over a field nested a million deep", Denied, || pod("cel", "", &format!(r#""containers":[{WEB}],"hostname":{}"#, deep(1_000_000, "[", "]")))),
+    ("cel beside a field nested a million deep", Admitted, || pod("cel", "", &format!(r#""containers":[{WEB}],"unread":{}"#, deep(1_000_000, "[", "]")))),
     ("cel over a text of 4 MB for its pattern", Denied, || pod("cel", "", &format!(r#""containers":[{WEB}],"hostname":"{}""#, "a".repeat(4_000_000)))),
     ("cel over a million numbers", Admitted, || pod("cel", "", &format!(r#""containers":[{WEB}],"unread":[{}]"#, many(1_000_000, "0")))),
 ];
