@@ -12,6 +12,9 @@ use crate::policy::mutation::Injected;
 /// The decision of a review whose answer patches the pod.
 pub(super) const MUTATE: &str = "mutate";
 
+/// The room for what is around a denial's message; of the message, every sixteenth byte may be one that JSON escapes.
+const FRAME: usize = 512;
+
 /// The names of the policies of findings, sorted, without duplicates.
 pub(super) fn policy_names<'f, 'p: 'f>(findings: impl Iterator<Item = &'f Finding<'p>>) -> String {
     let mut names: Vec<_> = findings.map(|finding| finding.policy.label.as_str()).collect();
@@ -124,7 +127,10 @@ pub(super) fn decided(uid: &str, decision: &Decision<'_>, denial: Option<String>
 }
 
 fn encode(response: Response<'_>) -> Vec<u8> {
+    let message = response.status.as_ref().map_or(0, |it| it.message.len());
+    let mut body = Vec::with_capacity(FRAME + message + message / 16);
     let answer = Answer { api_version: API_VERSION, kind: REVIEW_KIND, response };
     // Serializing strings and integers into memory cannot fail.
-    serde_json::to_vec(&answer).unwrap_or_default()
+    let _ = serde_json::to_writer(&mut body, &answer);
+    body
 }

@@ -5,7 +5,7 @@
 //! podgate count retries as denials, and nothing else.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::policy::decision::Decision;
@@ -32,8 +32,17 @@ impl DeniedTemplate {
         let owner = subject.metadata?.controller.as_ref()?;
         let mut hasher = seed.build_hasher();
         (subject.namespace, &*owner.api_version, &*owner.kind, &*owner.name).hash(&mut hasher);
+        let mut last = None;
         for finding in &decision.denied {
-            FindingKey::of(finding).hash(&mut hasher);
+            // Policies that share a check share its breaches, and their findings follow each other.
+            let shared = last.is_some_and(|it| Arc::ptr_eq(it, &finding.breach));
+            last = Some(&finding.breach);
+            shared.hash(&mut hasher);
+            if shared {
+                finding.policy.label.hash(&mut hasher);
+            } else {
+                FindingKey::of(finding).hash(&mut hasher);
+            }
         }
         Some(Self(hasher.finish()))
     }
@@ -75,7 +84,56 @@ impl Retries {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
     use super::*;
+    use crate::policy::compile::Policy;
+    use crate::policy::decision::decide;
+    use crate::policy::engine::judge;
+    use crate::policy::inherited::Before;
+    use crate::policy::object::Object;
+    use crate::policy::policy_set::PolicySet;
+    use crate::policy::scope::{Scope, Selection};
+    use crate::policy::workload::Kind;
+
+    #[test]
+    fn templates_are_one_if_controller_policies_and_violations_are() {
+        let seed = RandomState::new();
+        let template = |owner: &str, policies: &[&str], images: &[&str]| {
+            let policy = |name: &&str| {
+                let spec = json!({"enforcementMode": "enforce", "forbidLatestTag": true});
+                let spec = serde_json::from_value(spec).unwrap();
+                let scope = Scope::Cluster(Selection::default());
+                Arc::new(Policy::compile(scope, (*name).to_owned(), &spec).unwrap())
+            };
+            let set = PolicySet::new(policies.iter().map(policy), Arc::default());
+            let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": "u", "controller": true});
+            let containers: Vec<_> =
+                images.iter().map(|it| json!({"name": it, "image": it})).collect();
+            let pod = json!({"metadata": {"name": "p", "ownerReferences": [owner]}, "spec": {"containers": containers}});
+            let pod = pod.to_string();
+            let object: Object = serde_json::from_str(&pod).unwrap();
+            let subject = Subject::of(Kind::Pod, &object).unwrap();
+            let plan = set.covering(Some("shop")).unwrap();
+            let found = judge(plan, &subject, Timestamp::UNIX_EPOCH).violations;
+            let decision = decide(found, &Before::Nothing, Timestamp::UNIX_EPOCH);
+            assert_eq!(decision.denied.len(), policies.len() * images.len());
+            DeniedTemplate::of(&subject, &decision, &seed).expect("it has a controller")
+        };
+        let one = template("a", &["p", "q"], &["x", "y"]);
+        assert_eq!(one, template("a", &["p", "q"], &["x", "y"]));
+        for other in [
+            template("b", &["p", "q"], &["x", "y"]),
+            template("a", &["p", "r"], &["x", "y"]),
+            template("a", &["q", "p", "r"], &["x", "y"]),
+            template("a", &["p"], &["x", "y"]),
+            template("a", &["p", "q"], &["x", "z"]),
+            template("a", &["p", "q"], &["x"]),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
 
     #[test]
     fn a_template_that_stays_denied_is_one_denial_a_minute() {

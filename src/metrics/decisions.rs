@@ -2,7 +2,8 @@
 //! force, and end with it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::ptr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::{IntCounter, IntCounterVec, Registry};
@@ -26,35 +27,47 @@ const MODES: [EnforcementMode; 3] =
 /// The labels of a violation: mode, `RULE` or `RULE/CHECK`, and severity.
 type ViolationLabels = (&'static str, Cow<'static, str>, Severity);
 
-/// What the policies decided on one object.
+/// What the policies decided on one object. It is made for each review, so it is made of runs: findings with the same
+/// labels follow each other, but those of another policy may stand between them.
 #[derive(Debug, Default)]
 pub struct Decided {
-    violations: BTreeMap<ViolationLabels, u64>,
+    violations: Vec<(ViolationLabels, u64)>,
     /// Rule and severity of the violations that denied.
-    denials: BTreeMap<(&'static str, Severity), u64>,
-    /// The labels of the policies that denied.
-    denied: BTreeSet<String>,
-    /// The labels of the policies that would have denied, were they in the mode `enforce` and not in their grace.
-    would_deny: BTreeSet<String>,
+    denials: Vec<((&'static str, Severity), u64)>,
+    /// The labels of the policies that denied, each once.
+    denied: Vec<String>,
+    /// The labels of the policies that would have denied, were they in the mode `enforce` and not in their grace, each
+    /// once.
+    would_deny: Vec<String>,
 }
 
 impl Decided {
     pub fn new(decision: &Decision<'_>) -> Self {
-        let mut decided = Self::default();
-        for finding in decision.all() {
-            let labels = (finding.policy.mode.as_str(), finding.id(), finding.severity);
-            *decided.violations.entry(labels).or_default() += 1;
+        let violations = decision.all().map(|it| (it.policy.mode.as_str(), it.id(), it.severity));
+        let denials = decision.denied.iter().map(|it| (it.rule.id, it.severity));
+        let label = |policy: &Policy| policy.label.clone();
+        let mut denied: Vec<_> = decision.denied.iter().map(|it| it.policy).collect();
+        denied.sort_unstable_by_key(|it| ptr::from_ref(*it));
+        denied.dedup_by(|one, other| ptr::eq(*one, *other));
+        Self {
+            violations: runs(violations),
+            denials: runs(denials),
+            denied: denied.into_iter().map(label).collect(),
+            would_deny: decision.would_deny.iter().copied().map(label).collect(),
         }
-        for finding in &decision.denied {
-            *decided.denials.entry((finding.rule.id, finding.severity)).or_default() += 1;
-            if !decided.denied.contains(&finding.policy.label) {
-                decided.denied.insert(finding.policy.label.clone());
-            }
-        }
-        decided.would_deny =
-            decision.would_deny.iter().map(|policy| policy.label.clone()).collect();
-        decided
     }
+}
+
+/// Each run of equal items as one, with its length.
+fn runs<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<(T, u64)> {
+    let mut runs: Vec<(T, u64)> = Vec::new();
+    for item in items {
+        match runs.last_mut() {
+            Some((last, count)) if *last == item => *count += 1,
+            _ => runs.push((item, 1)),
+        }
+    }
+    runs
 }
 
 #[derive(Clone)]

@@ -1,6 +1,9 @@
 //! From findings to one decision: the strictest policy wins, and an update is not denied for violations that the object
 //! had before.
 
+use std::collections::HashSet;
+use std::ptr;
+
 use jiff::Timestamp;
 
 use super::compile::Policy;
@@ -37,7 +40,7 @@ pub struct Decision<'p> {
     pub graced: Vec<Finding<'p>>,
     pub warned: Vec<Finding<'p>>,
     pub recorded: Vec<Finding<'p>>,
-    /// The policies that would deny in the mode `enforce` without grace, and do not, each once.
+    /// The policies that would deny in the mode `enforce` without grace, and do not, each once, by label.
     pub would_deny: Vec<&'p Policy>,
 }
 
@@ -65,7 +68,7 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>, now: Timestam
     let (denied, graced, warned, recorded) = Default::default();
     let mut decision = Decision { denied, graced, warned, recorded, would_deny: Vec::new() };
     for Effected { finding, effect, would_deny } in effects(findings, before, now) {
-        if would_deny && !contains(&decision.would_deny, finding.policy) {
+        if would_deny {
             decision.would_deny.push(finding.policy);
         }
         match effect {
@@ -76,7 +79,12 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>, now: Timestam
         }
     }
     let Decision { denied, graced, warned, recorded, would_deny } = &mut decision;
-    would_deny.retain(|policy| denied.iter().all(|it| it.policy.label != policy.label));
+    if !would_deny.is_empty() {
+        let denying: HashSet<_> = denied.iter().map(|it| ptr::from_ref(it.policy)).collect();
+        would_deny.retain(|policy| !denying.contains(&ptr::from_ref(*policy)));
+        would_deny.sort_unstable_by(|one, other| one.label.cmp(&other.label));
+        would_deny.dedup_by(|one, other| ptr::eq(*one, *other));
+    }
     for findings in [denied, graced, warned, recorded] {
         worst_first(findings);
     }
@@ -109,10 +117,6 @@ pub fn effects<'p>(
         };
         Effected { finding, effect, would_deny: denies && effect != Effect::Deny }
     })
-}
-
-fn contains(policies: &[&Policy], policy: &Policy) -> bool {
-    policies.iter().any(|it| it.label == policy.label)
 }
 
 /// Sorts findings by severity and rule, for display. Stable: within one severity and rule, policies and containers keep

@@ -45,9 +45,11 @@ pub fn denial(
     recheck: &Recheck<'_>,
 ) -> String {
     let denied = &decision.denied;
-    let rules = denied.iter().map(Finding::id).collect::<BTreeSet<_>>().len();
+    let mut rules: Vec<_> = denied.iter().map(Finding::id).collect();
+    rules.sort_unstable();
+    rules.dedup();
     let mut text = String::with_capacity(MAX_DENIAL);
-    let _ = writeln!(text, "{object} breaks {}", broken(rules, denied.len()));
+    let _ = writeln!(text, "{object} breaks {}", broken(rules.len(), denied.len()));
     let mut learn_more = format!(
         "learn more: podgate explain {}\ncheck before you push: {recheck}",
         denied.first().map_or(Cow::Borrowed("RULE"), Finding::id),
