@@ -125,13 +125,15 @@ impl World {
         }
     }
 
-    /// Asserts that `podgate check` finds nothing wrong.
+    /// Waits until `podgate check` finds nothing wrong: a release that has just been installed was not called yet.
     pub fn checks(&self) {
         let kubeconfig = self.plane.kubeconfig("admin");
         let args = ["check", "-n", NAMESPACE, "--kubeconfig", kubeconfig.to_str().unwrap()];
-        let output = binary::run(&args);
-        let printed = text(&output.stdout) + &text(&output.stderr);
-        assert!(output.status.success(), "podgate check: {printed}");
+        eventually_within(ROLLOUT, "podgate check to find nothing wrong", || {
+            let output = binary::run(&args);
+            let printed = text(&output.stdout) + &text(&output.stderr);
+            if output.status.success() { Ok(()) } else { Err(printed) }
+        });
     }
 
     /// The number of requests that the API server admitted without an answer of podgate.
