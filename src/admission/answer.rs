@@ -4,7 +4,7 @@ use k8s_openapi::ByteString;
 use serde::Serialize;
 
 use super::review::{API_VERSION, REVIEW_KIND};
-use crate::policy::decision::Decision;
+use crate::policy::decision::{Decision, each_once};
 use crate::policy::engine::Finding;
 use crate::policy::message;
 use crate::policy::mutation::Injected;
@@ -17,10 +17,8 @@ const FRAME: usize = 512;
 
 /// The names of the policies of findings, sorted, without duplicates.
 pub(super) fn policy_names<'f, 'p: 'f>(findings: impl Iterator<Item = &'f Finding<'p>>) -> String {
-    let mut names: Vec<_> = findings.map(|finding| finding.policy.label.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.join(",")
+    let policies = each_once(findings.map(|finding| finding.policy).collect());
+    policies.iter().map(|it| it.label.as_str()).collect::<Vec<_>>().join(",")
 }
 
 #[derive(Serialize)]

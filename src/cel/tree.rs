@@ -153,6 +153,19 @@ pub struct PartSeed<'w> {
     pub wanted: &'w Wanted,
 }
 
+impl PartSeed<'_> {
+    /// Reads JSON text.
+    ///
+    /// # Errors
+    /// The text is not JSON, or nests too deep.
+    pub fn read(self, text: &str) -> Result<Tree<'_>, serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let tree = self.deserialize(&mut json)?;
+        json.end()?;
+        Ok(tree)
+    }
+}
+
 impl<'de> DeserializeSeed<'de> for PartSeed<'_> {
     type Value = Tree<'de>;
 

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::ptr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::{IntCounter, IntCounterVec, Registry};
@@ -11,7 +10,7 @@ use prometheus::{IntCounter, IntCounterVec, Registry};
 use super::family::counters;
 use crate::api::{EnforcementMode, Severity};
 use crate::policy::compile::Policy;
-use crate::policy::decision::Decision;
+use crate::policy::decision::{Decision, each_once};
 use crate::policy::policy_set::PolicySet;
 
 /// The most validations that violations are counted for by name; those of further ones count as `validations`. Policies
@@ -46,9 +45,7 @@ impl Decided {
         let violations = decision.all().map(|it| (it.policy.mode.as_str(), it.id(), it.severity));
         let denials = decision.denied.iter().map(|it| (it.rule.id, it.severity));
         let label = |policy: &Policy| policy.label.clone();
-        let mut denied: Vec<_> = decision.denied.iter().map(|it| it.policy).collect();
-        denied.sort_unstable_by_key(|it| ptr::from_ref(*it));
-        denied.dedup_by(|one, other| ptr::eq(*one, *other));
+        let denied = each_once(decision.denied.iter().map(|it| it.policy).collect());
         Self {
             violations: runs(violations),
             denials: runs(denials),

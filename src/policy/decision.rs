@@ -2,7 +2,6 @@
 //! had before.
 
 use std::collections::HashSet;
-use std::ptr;
 
 use jiff::Timestamp;
 
@@ -80,15 +79,21 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>, now: Timestam
     }
     let Decision { denied, graced, warned, recorded, would_deny } = &mut decision;
     if !would_deny.is_empty() {
-        let denying: HashSet<_> = denied.iter().map(|it| ptr::from_ref(it.policy)).collect();
-        would_deny.retain(|policy| !denying.contains(&ptr::from_ref(*policy)));
-        would_deny.sort_unstable_by(|one, other| one.label.cmp(&other.label));
-        would_deny.dedup_by(|one, other| ptr::eq(*one, *other));
+        let denying: HashSet<_> = denied.iter().map(|it| it.policy.label.as_str()).collect();
+        let only = would_deny.drain(..).filter(|policy| !denying.contains(policy.label.as_str()));
+        *would_deny = each_once(only.collect());
     }
     for findings in [denied, graced, warned, recorded] {
         worst_first(findings);
     }
     decision
+}
+
+/// These policies by label, each once.
+pub fn each_once(mut policies: Vec<&Policy>) -> Vec<&Policy> {
+    policies.sort_unstable_by(|one, other| one.label.cmp(&other.label));
+    policies.dedup_by(|one, other| one.label == other.label);
+    policies
 }
 
 /// A finding with its effect.

@@ -8,7 +8,6 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
-use serde::de::DeserializeSeed;
 
 use super::bundles;
 use super::compile::Policy;
@@ -259,8 +258,7 @@ impl PolicySet {
         json: &'a str,
     ) -> Result<Document<'a>, String> {
         let part = PartSeed { path: &[], wanted: plan.wanted() };
-        let pod = part.deserialize(&mut serde_json::Deserializer::from_str(json));
-        let pod = pod.map_err(|error| error.to_string())?;
+        let pod = part.read(json).map_err(|error| error.to_string())?;
         Ok(Document::of(Kind::Pod, pod, self.namespace_object(namespace)))
     }
 }

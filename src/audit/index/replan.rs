@@ -97,11 +97,12 @@ impl AuditIndex {
             .filter_map(|policy| Some((*self.ids.get(&address(policy))?, Arc::clone(policy))))
             .filter(|(id, _)| *id != DEFAULT_CHECKS)
             .collect();
-        let document = plan
-            .reads_documents()
-            .then(|| self.policies.in_force.metadata(namespace))
-            .map(|known| known.map(|it| NamespaceMetadata::clone(it)).unwrap_or_default())
-            .map(|known| NamespaceMetadata { labelled: None, ..known });
+        let document = plan.reads_documents().then(|| {
+            let known = self.policies.in_force.metadata(namespace);
+            let known = known.map_or_else(Default::default, |it| NamespaceMetadata::clone(it));
+            // No rule reads when they were written.
+            NamespaceMetadata { labelled: None, ..known }
+        });
         let costs = Costs::of(plan.policies().iter().map(AsRef::as_ref));
         let Some(state) = self.namespaces.get_mut(namespace) else { return NextStep::Done };
         let same = state.policies().len() == in_force.len()

@@ -197,6 +197,17 @@ fn an_object_is_read_as_far_as_an_expression_goes() {
     }
 }
 
+#[test]
+fn a_text_is_read_as_one_object_and_nothing_after_it() {
+    let mut wanted = Wanted::default();
+    wanted.add_all(&analysis("object.a", &[]).reads());
+    let part = PartSeed { path: &[], wanted: &wanted };
+    assert_eq!(part.read(r#" {"a": 1, "b": 2} "#).unwrap(), Tree::of(&json!({"a": 1})).unwrap());
+    for broken in ["", r#"{"a": 1"#, r#"{"a": 1} {}"#] {
+        assert!(part.read(broken).is_err(), "{broken}");
+    }
+}
+
 fn part() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
         "object.a",
